@@ -1,0 +1,1 @@
+//! Plans, prices, packs and policy.

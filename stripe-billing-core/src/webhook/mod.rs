@@ -1,0 +1,1 @@
+//! Webhook intake: signatures and the event envelope.
