@@ -4,9 +4,30 @@
 //! This crate holds the pure logic and the traits that plugin crates implement. It reads no clock
 //! and opens no socket unless a feature asks for it.
 
+mod access;
+mod cache;
 pub mod catalog;
+pub mod changes;
+mod clock;
+mod decide;
+mod digest;
+mod domain;
+mod error;
+mod keys;
+mod notify;
+pub mod queue;
 mod secret;
+pub mod state;
+pub mod store;
 pub mod stripe;
 pub mod webhook;
 
+pub use access::{Access, SubscriptionAccess};
+pub use cache::{Cache, CacheStats, Lookup, NoCache, Ticket};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use decide::{Decision, decide};
+pub use domain::DomainEvent;
+pub use error::{ErrorKind, StoreError};
+pub use keys::{AccountKey, EventKey, SubjectKey, Tenant};
+pub use notify::{LogNotifier, Notification, Notifier, NotifyError};
 pub use secret::Secret;

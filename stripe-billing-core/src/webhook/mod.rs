@@ -1,1 +1,7 @@
-//! Webhook intake: signatures and the event envelope.
+//! stub
+#![allow(missing_docs)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventKind {
+    Snapshot,
+    Thin,
+}
