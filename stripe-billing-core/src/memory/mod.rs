@@ -1,0 +1,123 @@
+//! A store in memory: the reference that plugins are measured against, and the store of fast tests.
+
+mod inbox;
+mod outbox;
+mod read;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, Utc};
+
+use crate::keys::{EventKey, SubjectKey, Tenant};
+use crate::queue::{ClaimRequest, Lease};
+use crate::state::{Links, ObjectRef, Record};
+use crate::store::{Call, ReceivedEvent};
+
+/// Keeps everything in memory and nothing beyond the process. Clones share one store.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    events: BTreeMap<i64, EventRow>,
+    event_ids: HashMap<EventKey, i64>,
+    subjects: BTreeMap<SubjectKey, SubjectRow>,
+    outbox: BTreeMap<i64, OutboxRow>,
+    outbox_keys: HashMap<(Tenant, String), i64>,
+    calls: HashMap<String, Call>,
+}
+
+#[derive(Debug)]
+struct EventRow {
+    event: ReceivedEvent,
+    queue: QueueState,
+    crashes: u32,
+    subject: Option<String>,
+    reason: Option<String>,
+    message: Option<String>,
+    differs: bool,
+}
+
+#[derive(Debug, Default)]
+struct SubjectRow {
+    version: i64,
+    links: Links,
+    account: Option<String>,
+    records: BTreeMap<ObjectRef, (Record, bool)>,
+}
+
+#[derive(Debug)]
+struct OutboxRow {
+    entry: crate::changes::OutboxEntry,
+    subject: SubjectKey,
+    queue: QueueState,
+}
+
+/// The columns that both queues share.
+#[derive(Debug)]
+struct QueueState {
+    status: &'static str,
+    /// When it is due; `None` when nothing is left to do. A leased item is due when the lease ends.
+    due: Option<DateTime<Utc>>,
+    epoch: i64,
+    attempts: u32,
+}
+
+impl QueueState {
+    fn new(status: &'static str, due: DateTime<Utc>) -> Self {
+        Self {
+            status,
+            due: Some(due),
+            epoch: 0,
+            attempts: 0,
+        }
+    }
+
+    fn is_due(&self, now: DateTime<Utc>) -> bool {
+        self.due.is_some_and(|due| due <= now)
+    }
+
+    /// Takes the lease.
+    fn claim(&mut self, status: &'static str, request: &ClaimRequest) {
+        self.status = status;
+        self.due = Some(request.now + request.lease);
+        self.epoch += 1;
+    }
+
+    fn is_held(&self, leased: &'static str, lease: &Lease) -> bool {
+        self.status == leased && self.epoch == lease.epoch
+    }
+
+    fn rest(&mut self, status: &'static str, due: Option<DateTime<Utc>>) {
+        self.status = status;
+        self.due = due;
+    }
+}
+
+/// The sequence numbers of due items, the longest due first.
+fn due<'a>(
+    rows: impl Iterator<Item = (&'a i64, &'a QueueState)>,
+    request: &ClaimRequest,
+) -> Vec<i64> {
+    let mut due: Vec<_> = rows
+        .filter(|(_, queue)| queue.is_due(request.now))
+        .map(|(seq, queue)| (queue.due, *seq))
+        .collect();
+    due.sort_unstable();
+    due.truncate(usize::try_from(request.limit).unwrap_or(usize::MAX));
+    due.into_iter().map(|(_, seq)| seq).collect()
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

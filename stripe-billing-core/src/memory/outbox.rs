@@ -1,0 +1,118 @@
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::{MemoryStore, due};
+use crate::error::StoreError;
+use crate::queue::{ClaimRequest, Lease};
+use crate::store::{Call, CallStore, ClaimedEntry, Delivery, Outbox};
+
+#[async_trait]
+impl Outbox for MemoryStore {
+    async fn claim_outbox(&self, request: &ClaimRequest) -> Result<Vec<ClaimedEntry>, StoreError> {
+        let inner = &mut *self.lock();
+        let due = due(
+            inner.outbox.iter().map(|(seq, row)| (seq, &row.queue)),
+            request,
+        );
+        let claimed = due.into_iter().filter_map(|seq| {
+            let row = inner.outbox.get_mut(&seq)?;
+            row.queue.claim("sending", request);
+            Some(ClaimedEntry {
+                lease: Lease {
+                    seq,
+                    epoch: row.queue.epoch,
+                },
+                entry: row.entry.clone(),
+                account: inner
+                    .subjects
+                    .get(&row.subject)
+                    .and_then(|s| s.account.clone()),
+                subject: row.subject.clone(),
+                attempts: row.queue.attempts,
+            })
+        });
+        Ok(claimed.collect())
+    }
+
+    async fn settle_outbox(
+        &self,
+        lease: &Lease,
+        delivery: &Delivery,
+        _now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let mut inner = self.lock();
+        let Some(row) = inner.outbox.get_mut(&lease.seq) else {
+            return Ok(false);
+        };
+        if !row.queue.is_held("sending", lease) {
+            return Ok(false);
+        }
+        match delivery {
+            Delivery::Done => row.queue.rest("done", None),
+            Delivery::Retry { due, failure: _ } => {
+                row.queue.attempts += 1;
+                row.queue.rest("pending", Some(*due));
+            }
+            Delivery::Dead(_) => {
+                row.queue.attempts += 1;
+                row.queue.rest("dead", None);
+            }
+        }
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl CallStore for MemoryStore {
+    async fn begin_call(
+        &self,
+        key: &str,
+        fingerprint: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Call, StoreError> {
+        let mut inner = self.lock();
+        let call = inner.calls.entry(key.to_owned()).or_insert_with(|| Call {
+            key: key.to_owned(),
+            generation: 1,
+            fingerprint: fingerprint.to_owned(),
+            started_at: now,
+            result: None,
+        });
+        Ok(call.clone())
+    }
+
+    async fn finish_call(
+        &self,
+        key: &str,
+        generation: i64,
+        result: &str,
+    ) -> Result<bool, StoreError> {
+        let mut inner = self.lock();
+        let open = |call: &&mut Call| call.generation == generation && call.result.is_none();
+        let call = inner.calls.get_mut(key).filter(open);
+        Ok(call
+            .map(|call| call.result = Some(result.to_owned()))
+            .is_some())
+    }
+
+    async fn restart_call(
+        &self,
+        key: &str,
+        generation: i64,
+        fingerprint: &str,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let mut inner = self.lock();
+        let call = inner
+            .calls
+            .get_mut(key)
+            .filter(|call| call.generation == generation);
+        let restart = |call: &mut Call| {
+            call.generation += 1;
+            call.fingerprint = fingerprint.to_owned();
+            call.started_at = now;
+            call.result = None;
+        };
+        Ok(call.map(restart).is_some())
+    }
+}
