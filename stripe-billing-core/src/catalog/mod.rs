@@ -88,6 +88,8 @@ mod mistake;
 mod period;
 mod plan;
 mod policy;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
