@@ -15,7 +15,7 @@ const LONGEST_STRIPE_ID: usize = 255;
 /// Longest metadata key Stripe keeps.
 const LONGEST_METADATA_KEY: usize = 40;
 /// Longest trial Stripe allows, in days.
-pub(super) const LONGEST_TRIAL: u32 = 730;
+const LONGEST_TRIAL: u32 = 730;
 
 /// Names everything that is wrong with a draft, whether it came from TOML or from code.
 pub(super) fn check(draft: &Draft) -> Vec<Finding> {

@@ -2,7 +2,7 @@ use toml::de::DeTable;
 
 use super::reader::{Entry, Reader};
 use crate::catalog::builder::Draft;
-use crate::catalog::check::{LONGEST_TRIAL, trial_range};
+use crate::catalog::check::trial_range;
 use crate::catalog::mistake::child;
 use crate::catalog::{DisplayAmount, Link, Pack, Plan, PlanPrice, Policy};
 
@@ -136,11 +136,9 @@ fn plan(reader: &mut Reader<'_>, id: &str, path: &str, table: &DeTable<'_>) -> P
     plan
 }
 
+/// Only what cannot be a number of days is named here; the checks know the longest trial.
 fn trial_days(reader: &mut Reader<'_>, entry: &Entry<'_, '_>) -> Option<u32> {
-    let written = reader.integer(entry)?;
-    let days = u32::try_from(written)
-        .ok()
-        .filter(|days| *days <= LONGEST_TRIAL);
+    let days = u32::try_from(reader.integer(entry)?).ok();
     if days.is_none() {
         reader.mistake(&entry.path, trial_range());
     }
