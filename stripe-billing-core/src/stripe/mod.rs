@@ -1,1 +1,11 @@
 //! Stripe, as far as billing needs it: the API calls and tolerant views over its objects.
+
+mod api;
+
+pub use api::{
+    CancelSubscription, CheckoutLine, CheckoutMode, CheckoutSession, CreateCheckoutSession,
+    CreateCustomer, CreatePortalSession, Customer, IdempotencyKey, InvalidIdempotencyKey, List,
+    ListCustomers, ListEvents, ListPrices, ListedEvent, PortalSession, Price, ProrationBehavior,
+    Recurring, Retrieve, StripeApi, StripeError, StripeErrorKind, Subscription, SubscriptionItem,
+    SubscriptionItemChange, UpdateSubscription,
+};
