@@ -1,6 +1,8 @@
 //! Stripe, as far as billing needs it: the API calls and tolerant views over its objects.
 
 mod api;
+#[cfg(feature = "client")]
+mod client;
 
 pub use api::{
     CancelSubscription, CheckoutLine, CheckoutMode, CheckoutSession, CreateCheckoutSession,
@@ -9,3 +11,5 @@ pub use api::{
     Recurring, Retrieve, StripeApi, StripeError, StripeErrorKind, Subscription, SubscriptionItem,
     SubscriptionItemChange, UpdateSubscription,
 };
+#[cfg(feature = "client")]
+pub use client::{API_VERSION, InvalidStripeConfig, StripeClient, StripeClientBuilder};
