@@ -63,7 +63,9 @@ impl BuildError {
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "billing cannot start:")?;
-        self.mistakes.iter().try_for_each(|mistake| write!(f, "\n- {mistake}"))
+        self.mistakes
+            .iter()
+            .try_for_each(|mistake| write!(f, "\n- {mistake}"))
     }
 }
 
@@ -98,7 +100,10 @@ impl BillingBuilder {
 
     /// The endpoint's signing secrets; several while one is being rolled. At least one is
     /// required: no event is ever taken unverified.
-    pub fn webhook_secrets<S: Into<String>>(mut self, secrets: impl IntoIterator<Item = S>) -> Self {
+    pub fn webhook_secrets<S: Into<String>>(
+        mut self,
+        secrets: impl IntoIterator<Item = S>,
+    ) -> Self {
         self.secrets.extend(secrets.into_iter().map(Into::into));
         self
     }
@@ -185,7 +190,10 @@ impl BillingBuilder {
     /// that is too short, a client of the other mode.
     pub fn build(self) -> Result<Billing, BuildError> {
         let mut mistakes = self.mistakes();
-        let secrets = self.secrets.iter().filter_map(|secret| WebhookSecret::new(secret).ok());
+        let secrets = self
+            .secrets
+            .iter()
+            .filter_map(|secret| WebhookSecret::new(secret).ok());
         let verifier = SignatureVerifier::new(secrets);
         let (Some(catalog), Ok(verifier), []) = (self.catalog, verifier, mistakes.as_slice())
         else {
@@ -222,7 +230,9 @@ impl BillingBuilder {
             wrong("there is no catalog: call .catalog(Catalog::from_toml(...)?)");
         }
         if self.secrets.is_empty() {
-            wrong("there is no webhook secret: call .webhook_secrets([...]) with the endpoint's whsec_...");
+            wrong(
+                "there is no webhook secret: call .webhook_secrets([...]) with the endpoint's whsec_...",
+            );
         }
         if self.secrets.iter().any(|secret| secret.trim().is_empty()) {
             wrong("a webhook secret is blank: leave it out or set it");

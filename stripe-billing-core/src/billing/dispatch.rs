@@ -18,7 +18,11 @@ impl Billing {
                 Delivery::Dead(_) => "dead",
             });
             let now = self.inner.clock.now();
-            let held = self.inner.store.settle_outbox(&claimed.lease, &delivery, now).await?;
+            let held = self
+                .inner
+                .store
+                .settle_outbox(&claimed.lease, &delivery, now)
+                .await?;
             report.delivered += u64::from(done && held);
         }
         Ok(report)
@@ -27,7 +31,11 @@ impl Billing {
     async fn deliver(&self, claimed: &ClaimedEntry) -> Delivery {
         let Some(account) = claimed.account.clone() else {
             // Facts are only written for linked subjects, and a link never goes away.
-            return Delivery::Dead(Failure::new(ErrorClass::Permanent, "unlinked", "no account"));
+            return Delivery::Dead(Failure::new(
+                ErrorClass::Permanent,
+                "unlinked",
+                "no account",
+            ));
         };
         let notification = Notification {
             key: claimed.entry.key.clone(),
@@ -38,7 +46,11 @@ impl Billing {
         let Err(error) = self.inner.notifier.notify(&notification).await else {
             return Delivery::Done;
         };
-        let class = if error.is_retryable() { ErrorClass::Transient } else { ErrorClass::Permanent };
+        let class = if error.is_retryable() {
+            ErrorClass::Transient
+        } else {
+            ErrorClass::Permanent
+        };
         let failure = Failure::new(class, "notifier_failed", error.to_string());
         let delay = self
             .inner
@@ -47,7 +59,10 @@ impl Billing {
             .filter(|_| error.is_retryable());
         tracing::warn!(key = claimed.entry.key, retry = delay.is_some(), "{error}");
         match delay {
-            Some(delay) => Delivery::Retry { due: self.inner.clock.now() + delay, failure },
+            Some(delay) => Delivery::Retry {
+                due: self.inner.clock.now() + delay,
+                failure,
+            },
             None => Delivery::Dead(failure),
         }
     }
