@@ -1,1 +1,3 @@
-//! End-to-end tests.
+//! End-to-end tests across the crates, in one binary.
+
+mod docs;
