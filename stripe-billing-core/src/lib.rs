@@ -14,6 +14,7 @@ mod decide;
 mod digest;
 mod domain;
 mod error;
+mod forward;
 mod keys;
 mod memory;
 mod notify;

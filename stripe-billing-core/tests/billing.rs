@@ -34,7 +34,7 @@ impl Recorder {
         let mut keys: Vec<_> = self
             .told
             .lock()
-            .unwrap()
+            .expect("not poisoned")
             .iter()
             .map(|n| n.key.clone())
             .collect();
@@ -44,29 +44,23 @@ impl Recorder {
 
     /// `Some(true)` fails for now, `Some(false)` for good.
     fn fail(&self, how: Option<bool>) {
-        *self.failing.lock().unwrap() = how;
+        *self.failing.lock().expect("not poisoned") = how;
     }
 }
 
 #[async_trait]
 impl Notifier for Recorder {
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
-        match *self.failing.lock().unwrap() {
+        match *self.failing.lock().expect("not poisoned") {
             Some(true) => return Err(NotifyError::transient("mail server away")),
             Some(false) => return Err(NotifyError::permanent("no such address")),
             None => {}
         }
-        self.told.lock().unwrap().push(notification.clone());
+        self.told
+            .lock()
+            .expect("not poisoned")
+            .push(notification.clone());
         Ok(())
-    }
-}
-
-#[derive(Clone, Debug)]
-struct SharedClock(Arc<ManualClock>);
-
-impl Clock for SharedClock {
-    fn now(&self) -> DateTime<Utc> {
-        self.0.now()
     }
 }
 
@@ -95,7 +89,7 @@ fn fixture(configure: impl FnOnce(BillingBuilder) -> BillingBuilder) -> Fixture 
         .catalog(catalog(&["price_pro"]))
         .webhook_secrets([SECRET])
         .notifier(recorder.clone())
-        .clock(SharedClock(Arc::clone(&clock)));
+        .clock(Arc::clone(&clock));
     let billing = configure(builder).build().expect("a good configuration");
     Fixture {
         billing,
@@ -240,7 +234,7 @@ async fn an_unknown_price_is_parked_until_another_catalog_knows_it() {
     let next = Billing::builder(f.store.clone())
         .catalog(catalog(&["price_other", "price_pro"]))
         .webhook_secrets([SECRET])
-        .clock(SharedClock(Arc::clone(&f.clock)))
+        .clock(Arc::clone(&f.clock))
         .build()
         .unwrap();
     assert_eq!(next.release_parked().await.unwrap(), 1);
