@@ -10,23 +10,25 @@ use super::lanes::LANES;
 use super::scan::Misfit;
 
 const BLOCK: usize = 64;
-/// Levels of nesting in one word of [`Nesting`].
-const LEVELS: usize = 64;
+
+/// One bracket in a count of open brackets: all of them below, the square ones above.
+const CURLY: i64 = 1;
+const SQUARE: i64 = 1 << 32 | 1;
 
 /// Given the offset of a `{` or `[`, the offset just behind the bracket that closes it.
 ///
-/// Every string in between must end, and every bracket must be closed by one of its own kind;
-/// nothing else is checked. Takes constant stack, and one bit of heap for each level beyond 64.
+/// Every string in between must end, and of each kind as many brackets must close as open; nothing
+/// else is checked. Takes no memory, however deep the nesting.
 pub(super) fn skip_container(bytes: &[u8], start: usize) -> Result<usize, Misfit> {
     let Some((first, inside)) = bytes.get(start..).and_then(<[u8]>::split_first) else {
         return Err(Misfit(bytes.len()));
     };
     let (blocks, tail) = inside.as_chunks::<BLOCK>();
     let mut strings = Strings::default();
-    let mut nesting = Nesting::new(*first == b'[');
+    let mut open = if *first == b'[' { SQUARE } else { CURLY };
     let mut end = None;
     for (index, block) in blocks.iter().enumerate() {
-        end = visit(block, &mut strings, &mut nesting).at(index);
+        end = visit(block, &mut strings, &mut open).at(index);
         if end.is_some() {
             break;
         }
@@ -34,7 +36,7 @@ pub(super) fn skip_container(bytes: &[u8], start: usize) -> Result<usize, Misfit
     if end.is_none() {
         let mut padded = [b' '; BLOCK];
         padded[..tail.len()].copy_from_slice(tail);
-        end = visit(&padded, &mut strings, &mut nesting).at(blocks.len());
+        end = visit(&padded, &mut strings, &mut open).at(blocks.len());
     }
     match end {
         Some(Ok(last)) => Ok(start + 1 + last + 1),
@@ -63,16 +65,26 @@ impl Visit {
 }
 
 #[inline(always)]
-fn visit(block: &[u8; BLOCK], strings: &mut Strings, nesting: &mut Nesting) -> Visit {
+fn visit(block: &[u8; BLOCK], strings: &mut Strings, open: &mut i64) -> Visit {
     let masks = Masks::of(block);
     let mut brackets = masks.brackets & !strings.inside(block, &masks);
     while brackets != 0 {
         let at = brackets.trailing_zeros() as usize;
         brackets &= brackets - 1;
-        match nesting.visit(block[at]) {
-            Bracket::Inner => {}
-            Bracket::Outermost => return Visit::Closed(at),
-            Bracket::Misfit => return Visit::Misfit(at),
+        *open += match block[at] {
+            b'{' => CURLY,
+            b'}' => -CURLY,
+            b'[' => SQUARE,
+            b']' => -SQUARE,
+            _ => return Visit::Misfit(at),
+        };
+        // The lower half reaches zero with the bracket that closes the first one.
+        if *open as u32 == 0 {
+            return if *open == 0 {
+                Visit::Closed(at)
+            } else {
+                Visit::Misfit(at)
+            };
         }
     }
     Visit::Open
@@ -165,97 +177,27 @@ fn prefix_xor(mut bits: u64) -> u64 {
     bits ^ bits << 32
 }
 
-/// The kinds of the brackets that are open, one bit each: 1 is square.
-struct Nesting {
-    depth: usize,
-    /// The innermost up to 64 levels, the innermost in the lowest bit.
-    kinds: u64,
-    /// Full words of the levels further out.
-    outer: Vec<u64>,
-}
-
-enum Bracket {
-    Inner,
-    /// It closes the outermost one.
-    Outermost,
-    Misfit,
-}
-
-impl Nesting {
-    fn new(square: bool) -> Self {
-        Self {
-            depth: 1,
-            kinds: u64::from(square),
-            outer: Vec::new(),
-        }
-    }
-
-    /// Takes one of the bytes that [`Masks::brackets`] stands for.
-    ///
-    /// Opening and closing brackets come in no order that a processor could guess, so the way
-    /// through here is the same for both but for the rare cases.
-    #[inline(always)]
-    fn visit(&mut self, byte: u8) -> Bracket {
-        // `{` is 0x7b, `}` 0x7d, `[` 0x5b and `]` 0x5d; the other bytes have both middle bits or
-        // neither.
-        let opening = u64::from(byte >> 1 & 1);
-        let closing = u64::from(byte >> 2 & 1);
-        let square = u64::from(!byte >> 5 & 1);
-        if opening == closing || closing & (self.kinds ^ square) != 0 {
-            return Bracket::Misfit;
-        }
-        // The depth around this bracket: before it if it opens, behind it if it closes.
-        let around = self.depth - closing as usize;
-        self.depth = around + opening as usize;
-        self.kinds = if !around.is_multiple_of(LEVELS) {
-            if closing == 1 {
-                self.kinds >> 1
-            } else {
-                self.kinds << 1 | square
-            }
-        } else if closing == 1 {
-            match self.outer.pop() {
-                Some(kinds) => kinds,
-                None => return Bracket::Outermost,
-            }
-        } else {
-            spill(&mut self.outer, self.kinds);
-            square
-        };
-        Bracket::Inner
-    }
-}
-
-/// Puts a full word of kinds aside.
-#[cold]
-#[inline(never)]
-fn spill(outer: &mut Vec<u64>, kinds: u64) {
-    outer.push(kinds);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// The same, byte by byte.
     fn slow(bytes: &[u8]) -> Option<usize> {
-        let (mut stack, mut string, mut escape) = (Vec::new(), false, false);
+        let (mut curly, mut square, mut string, mut escape) = (0, 0, false, false);
         for (at, &byte) in bytes.iter().enumerate() {
             let escaped = std::mem::take(&mut escape);
             match byte {
                 b'\\' => escape = !escaped,
                 b'"' => string ^= !escaped,
-                b'{' if !string => stack.push(b'}'),
-                b'[' if !string => stack.push(b']'),
-                b'}' | b']' if !string => {
-                    if stack.pop() != Some(byte) {
-                        return None;
-                    }
-                    if stack.is_empty() {
-                        return Some(at + 1);
-                    }
-                }
+                _ if string => {}
+                b'{' => curly += 1,
+                b'[' => square += 1,
+                b'}' => curly -= 1,
+                b']' => square -= 1,
                 _ => {}
+            }
+            if curly + square == 0 {
+                return (square == 0).then_some(at + 1);
             }
         }
         None
@@ -278,8 +220,8 @@ mod tests {
     }
 
     #[test]
-    fn brackets_close_brackets_of_their_own_kind_at_any_depth() {
-        for depth in [1, 2, 63, 64, 65, 127, 128, 129, 1000] {
+    fn as_many_brackets_of_each_kind_close_as_open() {
+        for depth in [1, 2, 63, 64, 65, 129, 1000] {
             let open: String = (0..depth)
                 .map(|n| if n % 3 == 0 { '[' } else { '{' })
                 .collect();
@@ -287,16 +229,13 @@ mod tests {
                 .rev()
                 .map(|n| if n % 3 == 0 { ']' } else { '}' })
                 .collect();
-            let text = format!("{open}{close}]]}}");
+            let text = format!("{open}{close}]}}]");
             assert_eq!(skip_container(text.as_bytes(), 0), Ok(2 * depth), "{depth}");
             for wrong in 0..depth {
                 let mut text = format!("{open}{close}").into_bytes();
                 text[depth + wrong] ^= b'}' ^ b']';
-                assert_eq!(
-                    skip_container(&text, 0),
-                    Err(Misfit(depth + wrong)),
-                    "{depth}"
-                );
+                let misfit = Misfit(2 * depth - 1);
+                assert_eq!(skip_container(&text, 0), Err(misfit), "{depth} {wrong}");
             }
         }
     }

@@ -26,8 +26,8 @@ pub enum SignatureError {
     /// The header has more than [`MAX_SIGNATURES`] signatures.
     #[error("the Stripe-Signature header holds more than {MAX_SIGNATURES} signatures")]
     TooManySignatures,
-    /// The header has no `v1` signature. Other schemes never count: `v0` is not a secret-keyed
-    /// scheme that may be relied on, and accepting it would be a downgrade.
+    /// The header has no `v1` signature. Other schemes never count: accepting one would let a
+    /// sender choose a weaker proof.
     #[error("the Stripe-Signature header holds no signature of scheme v1")]
     NoSupportedScheme,
     /// No `v1` signature matches any of the secrets.
