@@ -23,6 +23,7 @@
 //! ```
 
 mod blocks;
+mod content;
 mod envelope;
 mod error;
 mod header;
@@ -36,6 +37,7 @@ mod envelope_tests;
 #[cfg(test)]
 mod signature_tests;
 
+pub use content::same_content;
 pub use envelope::{Envelope, EventKind, MAX_TEXT_BYTES};
 pub use error::{EnvelopeError, SignatureError, WebhookError};
 pub use header::{MAX_HEADER_BYTES, MAX_SIGNATURES};
