@@ -135,8 +135,8 @@ fn grant(access: &mut Access, share: &SubscriptionAccess, catalog: &Catalog) {
         access.access = true;
         access
             .features
-            .extend(plan.features().chain(price.features()).map(str::to_owned));
-        for (name, limit) in plan.limits().chain(price.limits()) {
+            .extend(price.features(plan).map(str::to_owned));
+        for (name, limit) in price.limits(plan) {
             let kept = access.limits.entry(name.to_owned()).or_insert(limit);
             *kept = limit.max(*kept);
         }
@@ -181,7 +181,7 @@ fn share(
     let prices: Vec<String> = view.items.iter().map(|item| item.price.clone()).collect();
     let mut plans: Vec<String> = prices
         .iter()
-        .filter_map(|price| Some(catalog.plan_of_price(price)?.0.id().to_owned()))
+        .filter_map(|price| Some(catalog.plan_of_price(price)?.0.id.clone()))
         .collect();
     plans.dedup();
     Some(SubscriptionAccess {

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 
@@ -62,14 +63,16 @@ pub struct CacheStats {
     pub entries: u64,
 }
 
-/// No cache: every look-up is a miss.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoCache;
+/// No cache: every look-up is a miss, with a ticket of its own.
+#[derive(Debug, Default)]
+pub struct NoCache {
+    tickets: AtomicU64,
+}
 
 #[async_trait]
 impl Cache for NoCache {
     async fn get(&self, _key: &AccountKey) -> Lookup {
-        Lookup::Miss(Ticket(0))
+        Lookup::Miss(Ticket(self.tickets.fetch_add(1, Ordering::Relaxed)))
     }
 
     async fn put(&self, _key: &AccountKey, _ticket: Ticket, _access: Arc<Access>) -> bool {
@@ -81,6 +84,9 @@ impl Cache for NoCache {
     async fn clear(&self) {}
 
     fn stats(&self) -> CacheStats {
-        CacheStats::default()
+        CacheStats {
+            misses: self.tickets.load(Ordering::Relaxed),
+            ..CacheStats::default()
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! and opens no socket unless a feature asks for it.
 
 mod access;
+mod billing;
 mod cache;
 pub mod catalog;
 pub mod changes;
@@ -13,6 +14,7 @@ mod decide;
 mod digest;
 mod domain;
 mod error;
+mod forward;
 mod keys;
 mod memory;
 mod notify;
@@ -24,6 +26,12 @@ pub mod stripe;
 pub mod webhook;
 
 pub use access::{Access, SubscriptionAccess};
+#[cfg(feature = "tokio")]
+pub use billing::Workers;
+pub use billing::{
+    Accepted, Billing, BillingBuilder, BuildError, CheckoutRequest, CheckoutUrl, CustomerProfile,
+    PortalUrl, Processing, ReceiveError, Report, SellError,
+};
 pub use cache::{Cache, CacheStats, Lookup, NoCache, Ticket};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use decide::{Decision, decide};

@@ -5,7 +5,7 @@ use super::record::{
     CheckoutRecord, CustomerRecord, InvoiceRecord, ObjectRef, Record, SubscriptionRecord,
 };
 use super::versions::{Head, Rank, Snapshot, Versions};
-use crate::catalog::LinkKeys;
+use crate::catalog::Link;
 use crate::digest::fingerprint;
 use crate::stripe::Event;
 use crate::stripe::objects::{CheckoutSession, Customer, Invoice, InvoiceStatus, Subscription};
@@ -24,7 +24,7 @@ pub struct Patch {
 
 impl Patch {
     /// What the event adds; `None` when it is about nothing that is kept.
-    pub fn of(event: &Event, keys: &LinkKeys) -> Option<Self> {
+    pub fn of(event: &Event, keys: &Link) -> Option<Self> {
         match event.object_kind() {
             "subscription" => Self::subscription(event, keys),
             "invoice" => Self::invoice(event, keys),
@@ -39,7 +39,7 @@ impl Patch {
         self.records.iter().map(Record::object).collect()
     }
 
-    fn subscription(event: &Event, keys: &LinkKeys) -> Option<Self> {
+    fn subscription(event: &Event, keys: &Link) -> Option<Self> {
         let versions = versions(event, Subscription::from_json)?;
         let view = versions.latest()?.clone();
         let mut links = Links::default();
@@ -59,7 +59,7 @@ impl Patch {
         })
     }
 
-    fn invoice(event: &Event, keys: &LinkKeys) -> Option<Self> {
+    fn invoice(event: &Event, keys: &Link) -> Option<Self> {
         let versions = versions(event, Invoice::from_json)?;
         let view = versions.latest()?.clone();
         let mut links = Links::default();
@@ -91,7 +91,7 @@ impl Patch {
         })
     }
 
-    fn checkout(event: &Event, keys: &LinkKeys) -> Option<Self> {
+    fn checkout(event: &Event, keys: &Link) -> Option<Self> {
         let versions = versions(event, CheckoutSession::from_json)?;
         let view = versions.latest()?.clone();
         let mut links = Links::default();
@@ -112,7 +112,7 @@ impl Patch {
         })
     }
 
-    fn customer(event: &Event, keys: &LinkKeys) -> Option<Self> {
+    fn customer(event: &Event, keys: &Link) -> Option<Self> {
         let versions = versions(event, Customer::from_json)?;
         let view = versions.latest()?.clone();
         let mut links = Links::default();

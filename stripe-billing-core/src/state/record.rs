@@ -147,6 +147,11 @@ impl CustomerRecord {
     pub fn latest(&self) -> Option<&Customer> {
         self.versions.latest()
     }
+
+    /// Whether Stripe said that it is deleted, in whichever shape.
+    pub fn is_deleted(&self) -> bool {
+        self.versions.is_deleted()
+    }
 }
 
 impl SubscriptionRecord {

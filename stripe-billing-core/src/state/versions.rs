@@ -97,6 +97,11 @@ impl<T: Snapshot> Versions<T> {
         self.0.first().map(|head| head.stamp)
     }
 
+    /// Whether the object was deleted or is in a state without return.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.0.first().is_some_and(|head| age(head).0)
+    }
+
     /// The view that holds: among snapshots of one second the one that no other came after, where
     /// `previous_attributes` tell; else the highest by rank, progress and content.
     pub(crate) fn latest(&self) -> Option<&T> {

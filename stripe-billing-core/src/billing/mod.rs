@@ -1,0 +1,120 @@
+//! The shell: the one handle an app holds. It reads the clock, calls the store and Stripe, and
+//! leaves every decision to the pure rules.
+
+mod access;
+mod builder;
+mod checkout;
+mod customer;
+mod dispatch;
+mod flight;
+mod intake;
+mod observe;
+mod process;
+#[cfg(feature = "tokio")]
+mod worker;
+
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+
+use crate::access::Access;
+use crate::cache::{Cache, CacheStats, Ticket};
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::error::StoreError;
+use crate::keys::AccountKey;
+use crate::notify::Notifier;
+use crate::queue::Backoff;
+use crate::store::Store;
+use crate::stripe::StripeApi;
+use crate::webhook::SignatureVerifier;
+
+pub use builder::{BillingBuilder, BuildError, Processing};
+pub use checkout::{CheckoutRequest, CheckoutUrl, PortalUrl, SellError};
+pub use customer::CustomerProfile;
+pub use intake::{Accepted, ReceiveError};
+pub use process::Report;
+#[cfg(feature = "tokio")]
+pub use worker::Workers;
+
+/// Billing for one app: cheap to clone, safe to share.
+///
+/// ```
+/// use stripe_billing_core::catalog::{Catalog, Plan, PlanPrice};
+/// use stripe_billing_core::{Billing, MemoryStore};
+///
+/// let pro = Plan::new("pro").feature("export").price(PlanPrice::new("price_123"));
+/// let billing = Billing::builder(MemoryStore::new())
+///     .catalog(Catalog::builder().plan(pro).build()?)
+///     .webhook_secrets(["whsec_current", "whsec_previous"])
+///     .build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Billing {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<dyn Store>,
+    catalog: Catalog,
+    verifier: SignatureVerifier,
+    cache: Arc<dyn Cache>,
+    notifier: Arc<dyn Notifier>,
+    stripe: Option<Arc<dyn StripeApi>>,
+    clock: Arc<dyn Clock>,
+    processing: Processing,
+    livemode: Option<bool>,
+    payments_enabled: bool,
+    worker: String,
+    lease: TimeDelta,
+    backoff: Backoff,
+    max_body: usize,
+    flights: flight::Flights<(AccountKey, Ticket), Result<Arc<Access>, Arc<StoreError>>>,
+    #[cfg(feature = "tokio")]
+    signals: worker::Signals,
+}
+
+impl Billing {
+    /// Starts to put billing together around a store.
+    pub fn builder(store: impl Store) -> BillingBuilder {
+        BillingBuilder::new(Arc::new(store))
+    }
+
+    /// The plans, packs and policy.
+    pub fn catalog(&self) -> &Catalog {
+        &self.inner.catalog
+    }
+
+    /// The store, for what plugins and operators read.
+    pub fn store(&self) -> &dyn Store {
+        self.inner.store.as_ref()
+    }
+
+    /// The clock that decisions go by.
+    pub fn clock(&self) -> &dyn Clock {
+        self.inner.clock.as_ref()
+    }
+
+    /// The largest webhook body that is accepted, in bytes.
+    pub fn max_body(&self) -> usize {
+        self.inner.max_body
+    }
+
+    /// How the access cache is doing.
+    pub fn cache_stats(&self) -> CacheStats {
+        self.inner.cache.stats()
+    }
+}
+
+impl fmt::Debug for Billing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Billing")
+            .field("store", &self.inner.store)
+            .field("catalog", &self.inner.catalog.fingerprint())
+            .field("processing", &self.inner.processing)
+            .field("livemode", &self.inner.livemode)
+            .finish_non_exhaustive()
+    }
+}

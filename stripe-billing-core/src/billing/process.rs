@@ -1,0 +1,360 @@
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use tracing::Instrument;
+
+use super::{Billing, observe};
+use crate::catalog::ConnectedAccounts;
+use crate::changes::{Changes, IgnoreReason, Settlement};
+use crate::decide::{Decision, decide};
+use crate::error::{ErrorKind, StoreError};
+use crate::keys::{AccountKey, SubjectKey};
+use crate::queue::{ClaimRequest, ErrorClass, Failure, Lease};
+use crate::state::Patch;
+use crate::store::{ClaimedEvent, Commit, LoadRequest, ReceivedEvent, Settled};
+use crate::stripe::Event;
+use crate::webhook::EventKind;
+
+/// Events taken at once. Small, so that a crash holds up few.
+const BATCH: u32 = 8;
+/// Tries to commit on a version that keeps moving, before the event waits its turn again.
+const MAX_CONFLICTS: u32 = 16;
+/// Leases that may run out before an event is taken for the cause.
+const MAX_CRASHES: u32 = 5;
+
+/// What a round of work came to, in counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Events that changed something.
+    pub processed: u64,
+    /// Events that had no effect.
+    pub ignored: u64,
+    /// Events that wait for a link or a price.
+    pub parked: u64,
+    /// Events that failed and will be tried again.
+    pub retried: u64,
+    /// Events that failed for good.
+    pub dead: u64,
+    /// Facts handed over.
+    pub delivered: u64,
+}
+
+impl Report {
+    /// Whether there was anything to do.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.processed += other.processed;
+        self.ignored += other.ignored;
+        self.parked += other.parked;
+        self.retried += other.retried;
+        self.dead += other.dead;
+        self.delivered += other.delivered;
+    }
+
+    fn count(&mut self, outcome: &'static str) {
+        match outcome {
+            "processed" => self.processed += 1,
+            "ignored" => self.ignored += 1,
+            "parked" => self.parked += 1,
+            "retry" => self.retried += 1,
+            "dead" => self.dead += 1,
+            _ => {}
+        }
+    }
+}
+
+impl Billing {
+    /// Processes everything that is due, events and then the facts that follow from them, and
+    /// returns when nothing is left. For cron, serverless and tests; safe to run anywhere, at any
+    /// time, beside workers.
+    ///
+    /// # Errors
+    /// When the store cannot be reached. What was not processed is still due.
+    pub async fn process_due(&self) -> Result<Report, StoreError> {
+        let mut report = Report::default();
+        loop {
+            let mut round = self.process_batch().await?;
+            round.add(self.dispatch_batch().await?);
+            if round.is_empty() {
+                return Ok(report);
+            }
+            report.add(round);
+        }
+    }
+
+    /// Takes up what waited for a price that the catalog has now. Called at the start of workers.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    pub async fn release_parked(&self) -> Result<u64, StoreError> {
+        let now = self.inner.clock.now();
+        self.inner
+            .store
+            .release_parked(self.inner.catalog.fingerprint(), now)
+            .await
+    }
+
+    pub(super) fn claim_request(&self) -> ClaimRequest {
+        ClaimRequest {
+            worker: self.inner.worker.clone(),
+            limit: BATCH,
+            lease: self.inner.lease,
+            now: self.inner.clock.now(),
+        }
+    }
+
+    /// Claims a batch and processes it, one event after the other.
+    pub(super) async fn process_batch(&self) -> Result<Report, StoreError> {
+        let mut report = Report::default();
+        let claimed = self.inner.store.claim(&self.claim_request()).await?;
+        let mut claimed = VecDeque::from(claimed);
+        while let Some(event) = claimed.pop_front() {
+            let waited = self.inner.clock.now() - event.event.received_at;
+            observe::waited(waited.num_milliseconds().max(0) as f64 / 1_000.0);
+            let started = Instant::now();
+            match self.process(&event).await {
+                Ok(outcome) => {
+                    observe::processed(outcome, started.elapsed());
+                    report.count(outcome);
+                }
+                Err(error) => {
+                    claimed.push_front(event);
+                    self.give_back(&claimed).await;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    /// Hands leases back when the store fails, so that nobody has to wait for them to run out and
+    /// no event is blamed. If that fails too, they do run out.
+    async fn give_back(&self, claimed: &VecDeque<ClaimedEvent>) {
+        let settled = self.settled(Settlement::Released, None);
+        for event in claimed {
+            if self
+                .inner
+                .store
+                .settle(&event.lease, &settled)
+                .await
+                .is_err()
+            {
+                return;
+            }
+        }
+    }
+
+    /// Processes one event, and says how it ended. An error is the store's and leaves the event
+    /// leased.
+    async fn process(&self, claimed: &ClaimedEvent) -> Result<&'static str, StoreError> {
+        let event = &claimed.event;
+        let span = tracing::info_span!(
+            "process", event = %event.key.id, kind = %event.event_type, attempt = claimed.attempts + 1,
+        );
+        async {
+            let ended = self.decide_and_commit(claimed).await;
+            let failure = match ended {
+                Ok(outcome) => return Ok(outcome),
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) =>
+                {
+                    return Err(error);
+                }
+                Err(error) => failure_of(&error),
+            };
+            let settlement = self.after_failure(claimed, failure);
+            self.settle(&claimed.lease, settlement, None).await
+        }
+        .instrument(span)
+        .await
+    }
+
+    async fn decide_and_commit(&self, claimed: &ClaimedEvent) -> Result<&'static str, StoreError> {
+        let (key, patch) = match self.read(claimed) {
+            Ok(read) => read,
+            Err(settlement) => return self.settle(&claimed.lease, settlement, None).await,
+        };
+        let request = LoadRequest {
+            subject: key,
+            objects: patch.objects(),
+        };
+        for _ in 0..MAX_CONFLICTS {
+            let before = self.inner.store.load(&request).await?;
+            let now = self.inner.clock.now();
+            let catalog = &self.inner.catalog;
+            let decision = catch_unwind(AssertUnwindSafe(|| decide(&before, &patch, catalog, now)));
+            let changes = match decision {
+                Ok(Decision::Commit(changes)) => changes,
+                Ok(Decision::Settle(settlement)) => {
+                    let subject = Some(request.subject.id.clone());
+                    return self.settle(&claimed.lease, settlement, subject).await;
+                }
+                Err(_) => {
+                    let dead = Settlement::Dead(panicked());
+                    return self.settle(&claimed.lease, dead, None).await;
+                }
+            };
+            match self.inner.store.commit(&claimed.lease, &changes).await? {
+                Commit::Done => {
+                    self.after_commit(before.links.account(), &changes).await;
+                    return Ok(outcome(&changes.settlement));
+                }
+                Commit::Conflict => observe::conflict(),
+                Commit::LeaseLost => return Ok("lost"),
+            }
+        }
+        self.settle(&claimed.lease, Settlement::Released, None)
+            .await
+    }
+
+    /// Reads the event and what it adds, or says at once how it ends.
+    fn read(&self, claimed: &ClaimedEvent) -> Result<(SubjectKey, Patch), Settlement> {
+        let received = &claimed.event;
+        if claimed.crashes >= MAX_CRASHES {
+            let message = format!(
+                "the lease ran out {} times without a result",
+                claimed.crashes
+            );
+            let failure = Failure::new(ErrorClass::Poison, "lease_lost", message);
+            return Err(Settlement::Dead(failure));
+        }
+        if let Some(reason) = self.foreign(received) {
+            return Err(Settlement::Ignored(reason));
+        }
+        let corrupt = |error: &dyn std::error::Error| {
+            let failure = Failure::new(ErrorClass::Permanent, "corrupt_payload", error.to_string());
+            Settlement::Dead(failure)
+        };
+        let event = Event::parse(&received.payload).map_err(|error| corrupt(&error))?;
+        let patch = catch_unwind(AssertUnwindSafe(|| {
+            Patch::of(&event, self.inner.catalog.link())
+        }))
+        .map_err(|_| Settlement::Dead(panicked()))?
+        .ok_or(Settlement::Ignored(IgnoreReason::Unhandled))?;
+        let tenant = received.key.tenant.clone();
+        Ok((
+            SubjectKey {
+                tenant,
+                id: patch.subject.clone(),
+            },
+            patch,
+        ))
+    }
+
+    /// Why an event is not for us, if it is not.
+    fn foreign(&self, event: &ReceivedEvent) -> Option<IgnoreReason> {
+        let tenant = &event.key.tenant;
+        let ignored = self.inner.catalog.policy().connected_accounts == ConnectedAccounts::Ignore;
+        if self
+            .inner
+            .livemode
+            .is_some_and(|mode| mode != tenant.livemode)
+        {
+            Some(IgnoreReason::OtherMode)
+        } else if tenant.stripe_account.is_some() && ignored {
+            Some(IgnoreReason::ConnectedAccount)
+        } else if event.kind == EventKind::Thin {
+            Some(IgnoreReason::Thin)
+        } else {
+            None
+        }
+    }
+
+    /// The cache forgets whoever the commit touched: the account it belongs to, and the one it
+    /// belonged to before.
+    async fn after_commit(&self, before: Option<&str>, changes: &Changes) {
+        let after = changes.account.as_deref();
+        let moved = before.filter(|account| Some(*account) != after);
+        for account in moved.into_iter().chain(after) {
+            let key = AccountKey {
+                stripe_account: changes.subject.tenant.stripe_account.clone(),
+                account: account.to_owned(),
+            };
+            self.inner.cache.invalidate(&key).await;
+            #[cfg(feature = "tokio")]
+            self.inner.signals.changed(&key);
+        }
+    }
+
+    fn after_failure(&self, claimed: &ClaimedEvent, failure: Failure) -> Settlement {
+        let delay = match failure.class {
+            ErrorClass::Transient => self
+                .inner
+                .backoff
+                .delay(&claimed.event.key.id, claimed.attempts + 1),
+            _ => None,
+        };
+        tracing::warn!(
+            code = failure.code,
+            retry = delay.is_some(),
+            "an event failed: {}",
+            failure.message
+        );
+        match delay {
+            Some(delay) => Settlement::Retry {
+                due: self.inner.clock.now() + delay,
+                failure,
+            },
+            None => Settlement::Dead(failure),
+        }
+    }
+
+    async fn settle(
+        &self,
+        lease: &Lease,
+        settlement: Settlement,
+        subject: Option<String>,
+    ) -> Result<&'static str, StoreError> {
+        let outcome = outcome(&settlement);
+        let settled = Settled {
+            subject,
+            ..self.settled(settlement, None)
+        };
+        let held = self.inner.store.settle(lease, &settled).await?;
+        Ok(if held { outcome } else { "lost" })
+    }
+
+    fn settled(&self, settlement: Settlement, subject: Option<String>) -> Settled {
+        Settled {
+            settlement,
+            subject,
+            now: self.inner.clock.now(),
+        }
+    }
+}
+
+fn outcome(settlement: &Settlement) -> &'static str {
+    match settlement {
+        Settlement::Processed => "processed",
+        Settlement::Ignored(_) => "ignored",
+        Settlement::Parked(_) => "parked",
+        Settlement::Retry { .. } => "retry",
+        Settlement::Dead(_) => "dead",
+        Settlement::Released => "released",
+    }
+}
+
+fn panicked() -> Failure {
+    Failure::new(ErrorClass::Poison, "panic", "a rule panicked on this event")
+}
+
+fn failure_of(error: &StoreError) -> Failure {
+    let class = if error.is_retryable() {
+        ErrorClass::Transient
+    } else {
+        ErrorClass::Permanent
+    };
+    let code = match error.kind() {
+        ErrorKind::Conflict => "store_conflict",
+        ErrorKind::KeyReused => "key_reused",
+        ErrorKind::Corrupt => "store_corrupt",
+        ErrorKind::Unsupported => "store_unsupported",
+        _ => "store_failed",
+    };
+    Failure::new(class, code, error.to_string())
+}

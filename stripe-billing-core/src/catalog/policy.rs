@@ -1,0 +1,131 @@
+use std::fmt;
+
+use chrono::TimeDelta;
+
+/// Which metadata keys tie a Stripe object to the app.
+///
+/// A checkout session's `client_reference_id` always counts as the account, whatever the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Metadata key that names the app's account (on a customer, subscription or session).
+    pub account: String,
+    /// Metadata key of a checkout session that names the pack it sells.
+    pub pack: String,
+}
+
+impl Default for Link {
+    /// `account` and `pack`.
+    fn default() -> Self {
+        Self {
+            account: "account".to_owned(),
+            pack: "pack".to_owned(),
+        }
+    }
+}
+
+/// How the app wants late payment, disputes, refunds and connected accounts to be treated.
+///
+/// Start from the defaults, so that a later policy does not break the build:
+///
+/// ```
+/// use chrono::TimeDelta;
+/// use stripe_billing_core::catalog::Policy;
+///
+/// let policy = Policy { past_due_grace: TimeDelta::days(7), ..Policy::default() };
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// How long access survives an unpaid renewal, counted from the first failed attempt of the
+    /// oldest unpaid renewal. Default three days; zero ends access at once.
+    pub past_due_grace: TimeDelta,
+    /// What an open dispute does. Default [`OnDispute::FreezeCredits`].
+    pub on_dispute: OnDispute,
+    /// What a full refund does to access. Default [`OnFullRefund::KeepAccess`].
+    pub on_full_refund: OnFullRefund,
+    /// What happens to clawed back credits that are spent already. Default
+    /// [`CreditResidual::Debt`].
+    pub credit_residual: CreditResidual,
+    /// What happens to events of connected accounts. Default [`ConnectedAccounts::Ignore`].
+    pub connected_accounts: ConnectedAccounts,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            past_due_grace: TimeDelta::days(3),
+            on_dispute: OnDispute::default(),
+            on_full_refund: OnFullRefund::default(),
+            credit_residual: CreditResidual::default(),
+            connected_accounts: ConnectedAccounts::default(),
+        }
+    }
+}
+
+/// A choice that the catalog file makes by a word.
+pub(super) trait Word: Copy + Sized + 'static {
+    /// Every word with its meaning.
+    const WORDS: &'static [(&'static str, Self)];
+}
+
+macro_rules! words {
+    ($($(#[$about:meta])* $name:ident { $($(#[$docs:meta])* $variant:ident = $word:literal,)+ })+) => {$(
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub enum $name { $($(#[$docs])* $variant,)+ }
+
+        impl $name {
+            /// The word the catalog file uses.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+        }
+
+        impl Word for $name {
+            const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$variant),)+];
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    )+};
+}
+
+words! {
+    /// What an open dispute does.
+    OnDispute {
+        /// The credits of the disputed payment are frozen; access stays.
+        #[default]
+        FreezeCredits = "freeze_credits",
+        /// Access ends at once as well; a dispute won restores it.
+        RevokeAccess = "revoke_access",
+    }
+
+    /// What the full refund of a subscription payment does to access.
+    OnFullRefund {
+        /// Access stays for as long as the subscription grants it.
+        #[default]
+        KeepAccess = "keep_access",
+        /// Access ends at once.
+        RevokeAccess = "revoke_access",
+    }
+
+    /// What happens to the part of clawed back credits that is spent already.
+    CreditResidual {
+        /// It becomes debt, which the next credits pay.
+        #[default]
+        Debt = "debt",
+        /// It is forgiven; the balance stops at zero.
+        WriteOff = "write_off",
+    }
+
+    /// What happens to events of connected accounts (Stripe Connect).
+    ConnectedAccounts {
+        /// They are stored and not applied.
+        #[default]
+        Ignore = "ignore",
+        /// They are applied, each connected account apart from every other.
+        Separate = "separate",
+    }
+}

@@ -1,0 +1,4 @@
+mod fingerprint;
+mod meaning;
+mod mistakes;
+mod properties;

@@ -1,0 +1,455 @@
+//! The shell over the memory store: intake, processing, parking, retries, facts and access.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use stripe_billing_core::catalog::{Catalog, Plan, PlanPrice};
+use stripe_billing_core::state::State;
+use stripe_billing_core::store::{EventQuery, EventSummary, Inspect, Receipt};
+use stripe_billing_core::webhook::{WebhookSecret, sign};
+use stripe_billing_core::{
+    Billing, BillingBuilder, Clock, ManualClock, MemoryStore, Notification, Notifier, NotifyError,
+    Processing,
+};
+
+const SECRET: &str = "whsec_test";
+const START: i64 = 1_700_000_000;
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(seconds, 0).expect("a time of the test")
+}
+
+/// Keeps what it is given, and fails while told to.
+#[derive(Clone, Debug, Default)]
+struct Recorder {
+    told: Arc<Mutex<Vec<Notification>>>,
+    failing: Arc<Mutex<Option<bool>>>,
+}
+
+impl Recorder {
+    fn keys(&self) -> Vec<String> {
+        let mut keys: Vec<_> = self
+            .told
+            .lock()
+            .expect("not poisoned")
+            .iter()
+            .map(|n| n.key.clone())
+            .collect();
+        keys.sort();
+        keys
+    }
+
+    /// `Some(true)` fails for now, `Some(false)` for good.
+    fn fail(&self, how: Option<bool>) {
+        *self.failing.lock().expect("not poisoned") = how;
+    }
+}
+
+#[async_trait]
+impl Notifier for Recorder {
+    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+        match *self.failing.lock().expect("not poisoned") {
+            Some(true) => return Err(NotifyError::transient("mail server away")),
+            Some(false) => return Err(NotifyError::permanent("no such address")),
+            None => {}
+        }
+        self.told
+            .lock()
+            .expect("not poisoned")
+            .push(notification.clone());
+        Ok(())
+    }
+}
+
+struct Fixture {
+    billing: Billing,
+    store: MemoryStore,
+    recorder: Recorder,
+    clock: Arc<ManualClock>,
+}
+
+fn catalog(prices: &[&str]) -> Catalog {
+    let mut plan = Plan::new("pro").feature("export");
+    for price in prices {
+        plan = plan.price(PlanPrice::new(*price));
+    }
+    Catalog::builder()
+        .plan(plan)
+        .build()
+        .expect("the test's catalog")
+}
+
+fn fixture(configure: impl FnOnce(BillingBuilder) -> BillingBuilder) -> Fixture {
+    let (store, recorder) = (MemoryStore::new(), Recorder::default());
+    let clock = Arc::new(ManualClock::new(at(START)));
+    let builder = Billing::builder(store.clone())
+        .catalog(catalog(&["price_pro"]))
+        .webhook_secrets([SECRET])
+        .notifier(recorder.clone())
+        .clock(Arc::clone(&clock));
+    let billing = configure(builder).build().expect("a good configuration");
+    Fixture {
+        billing,
+        store,
+        recorder,
+        clock,
+    }
+}
+
+fn body(id: &str, kind: &str, created: i64, object: &Value) -> Bytes {
+    json!({"id": id, "object": "event", "api_version": "2026-10-28.endive", "created": created,
+        "livemode": false, "type": kind, "data": {"object": object}, "pending_webhooks": 1,
+        "request": null})
+    .to_string()
+    .into()
+}
+
+fn subscription(status: &str, metadata: &Value) -> Value {
+    json!({"id": "sub_1", "object": "subscription", "customer": "cus_1", "status": status,
+        "metadata": metadata, "items": {"data": [{"id": "si_1", "price": {"id": "price_pro"},
+        "current_period_start": START, "current_period_end": START + 2_592_000}]}})
+}
+
+impl Fixture {
+    async fn deliver(&self, body: &Bytes) -> Receipt {
+        let secret = WebhookSecret::new(SECRET).expect("not blank");
+        let header = sign(body, &secret, self.clock.now());
+        self.billing
+            .receive(&header, body.clone())
+            .await
+            .expect("accepted")
+            .receipt
+    }
+
+    async fn events(&self) -> Vec<EventSummary> {
+        let query = EventQuery {
+            limit: 100,
+            ..EventQuery::default()
+        };
+        self.store.events(&query).await.expect("memory never fails")
+    }
+
+    async fn status(&self) -> (String, Option<String>) {
+        let event = self.events().await.into_iter().next().expect("an event");
+        (event.status, event.reason)
+    }
+}
+
+fn linked() -> Value {
+    json!({"account": "acme"})
+}
+
+#[tokio::test]
+async fn a_subscription_event_becomes_access_and_a_fact() {
+    let f = fixture(|b| b);
+    let event = body(
+        "evt_1",
+        "customer.subscription.created",
+        START,
+        &subscription("active", &linked()),
+    );
+    assert_eq!(f.deliver(&event).await, Receipt::Stored);
+    assert_eq!(
+        f.deliver(&event).await,
+        Receipt::Duplicate { differs: false }
+    );
+    let report = f.billing.process_due().await.unwrap();
+    assert_eq!((report.processed, report.delivered), (1, 1));
+    assert_eq!(f.status().await, ("processed".into(), None));
+    let access = f.billing.access("acme").await.unwrap();
+    assert_eq!(access.state, State::Active);
+    assert!(access.allows("export"));
+    assert_eq!(f.recorder.keys(), ["subscription_started:sub_1"]);
+    assert!(f.billing.process_due().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn two_events_of_one_fact_tell_it_once() {
+    let f = fixture(|b| b);
+    let invoice = json!({"id": "in_1", "object": "invoice", "customer": "cus_1", "status": "paid",
+        "total": 1500, "currency": "usd", "parent": {"subscription_details":
+            {"subscription": "sub_1", "metadata": linked()}}});
+    for (id, kind) in [
+        ("evt_1", "invoice.paid"),
+        ("evt_2", "invoice.payment_succeeded"),
+    ] {
+        f.deliver(&body(id, kind, START, &invoice)).await;
+    }
+    f.billing.process_due().await.unwrap();
+    assert_eq!(f.recorder.keys(), ["invoice_paid:in_1"]);
+}
+
+#[tokio::test]
+async fn an_unlinked_event_is_parked_and_taken_up_when_the_link_appears() {
+    let f = fixture(|b| b);
+    f.deliver(&body(
+        "evt_1",
+        "customer.subscription.created",
+        START,
+        &subscription("active", &json!({})),
+    ))
+    .await;
+    assert_eq!(f.billing.process_due().await.unwrap().parked, 1);
+    assert_eq!(f.status().await, ("parked".into(), Some("unlinked".into())));
+    assert!(f.store.stats(at(START)).await.unwrap().idle);
+    assert_eq!(f.recorder.keys(), Vec::<String>::new());
+
+    let customer = json!({"id": "cus_1", "object": "customer", "metadata": linked()});
+    f.deliver(&body("evt_2", "customer.updated", START + 10, &customer))
+        .await;
+    f.billing.process_due().await.unwrap();
+    assert!(
+        f.events()
+            .await
+            .iter()
+            .all(|event| event.status == "processed")
+    );
+    assert_eq!(f.recorder.keys(), ["subscription_started:sub_1"]);
+    assert!(f.billing.access("acme").await.unwrap().access);
+}
+
+#[tokio::test]
+async fn an_unknown_price_is_parked_until_another_catalog_knows_it() {
+    let f = fixture(|b| b.catalog(catalog(&["price_other"])));
+    f.deliver(&body(
+        "evt_1",
+        "customer.subscription.created",
+        START,
+        &subscription("active", &linked()),
+    ))
+    .await;
+    f.billing.process_due().await.unwrap();
+    let (status, reason) = f.status().await;
+    assert_eq!(status, "parked");
+    assert!(reason.unwrap().starts_with("catalog:"));
+    assert_eq!(
+        f.billing.release_parked().await.unwrap(),
+        0,
+        "the same catalog knows no more"
+    );
+
+    let next = Billing::builder(f.store.clone())
+        .catalog(catalog(&["price_other", "price_pro"]))
+        .webhook_secrets([SECRET])
+        .clock(Arc::clone(&f.clock))
+        .build()
+        .unwrap();
+    assert_eq!(next.release_parked().await.unwrap(), 1);
+    next.process_due().await.unwrap();
+    assert_eq!(f.status().await.0, "processed");
+    assert!(next.access("acme").await.unwrap().access);
+}
+
+#[tokio::test]
+async fn what_is_not_ours_is_stored_and_left_alone() {
+    let f = fixture(|b| b.livemode(true));
+    f.deliver(&body(
+        "evt_1",
+        "customer.subscription.created",
+        START,
+        &subscription("active", &linked()),
+    ))
+    .await;
+    f.billing.process_due().await.unwrap();
+    assert_eq!(
+        f.status().await,
+        ("ignored".into(), Some("other_mode".into()))
+    );
+
+    let f = fixture(|b| b);
+    let mut connected: Value = serde_json::from_slice(&body(
+        "evt_2",
+        "customer.subscription.created",
+        START,
+        &subscription("active", &linked()),
+    ))
+    .unwrap();
+    connected["account"] = json!("acct_1");
+    f.deliver(&connected.to_string().into()).await;
+    let thin = json!({"id": "evt_3", "object": "v2.core.event", "livemode": false,
+        "type": "v1.customer.subscription.updated", "created": "2023-11-14T22:13:20.000Z"});
+    f.deliver(&thin.to_string().into()).await;
+    f.deliver(&body(
+        "evt_4",
+        "a.type.of.tomorrow",
+        START,
+        &json!({"object": "novelty"}),
+    ))
+    .await;
+    f.billing.process_due().await.unwrap();
+    let reasons: Vec<_> = f
+        .events()
+        .await
+        .into_iter()
+        .filter_map(|event| event.reason)
+        .collect();
+    assert_eq!(reasons, ["unhandled", "thin", "connected_account"]);
+    assert!(!f.billing.access("acme").await.unwrap().access);
+}
+
+#[tokio::test]
+async fn a_signed_body_that_is_no_event_inside_is_stored_and_ends_dead() {
+    let f = fixture(|b| b);
+    let deep = format!(
+        r#"{{"id":"evt_1","object":"event","created":{START},"livemode":false,"type":"invoice.paid","data":{{"object":{}1{}}}}}"#,
+        "[".repeat(100_000),
+        "]".repeat(100_000),
+    );
+    assert_eq!(f.deliver(&deep.into()).await, Receipt::Stored);
+    assert_eq!(f.billing.process_due().await.unwrap().dead, 1);
+    assert_eq!(
+        f.status().await,
+        ("dead".into(), Some("corrupt_payload".into()))
+    );
+}
+
+#[tokio::test]
+async fn a_failing_notifier_is_tried_again_and_gives_up_on_what_no_retry_helps() {
+    let f = fixture(|b| b);
+    f.recorder.fail(Some(true));
+    f.deliver(&body(
+        "evt_1",
+        "customer.subscription.created",
+        START,
+        &subscription("active", &linked()),
+    ))
+    .await;
+    let report = f.billing.process_due().await.unwrap();
+    assert_eq!((report.processed, report.delivered), (1, 0));
+    f.recorder.fail(None);
+    assert!(
+        f.billing.process_due().await.unwrap().is_empty(),
+        "not before its time"
+    );
+    f.clock.advance(TimeDelta::seconds(7));
+    assert_eq!(f.billing.process_due().await.unwrap().delivered, 1);
+    assert_eq!(f.recorder.keys(), ["subscription_started:sub_1"]);
+
+    f.recorder.fail(Some(false));
+    f.deliver(&body(
+        "evt_2",
+        "customer.subscription.deleted",
+        START + 9,
+        &subscription("canceled", &linked()),
+    ))
+    .await;
+    f.billing.process_due().await.unwrap();
+    assert_eq!(
+        f.store
+            .stats(f.clock.now())
+            .await
+            .unwrap()
+            .outbox
+            .get("dead"),
+        Some(&1)
+    );
+}
+
+#[tokio::test]
+async fn inline_processing_is_done_when_the_webhook_answers() {
+    let f = fixture(|b| b.processing(Processing::Inline));
+    f.deliver(&body(
+        "evt_1",
+        "customer.subscription.created",
+        START,
+        &subscription("active", &linked()),
+    ))
+    .await;
+    assert_eq!(f.status().await.0, "processed");
+    assert_eq!(f.recorder.keys(), ["subscription_started:sub_1"]);
+}
+
+#[tokio::test]
+async fn refused_deliveries_leave_nothing_behind() {
+    let f = fixture(|b| b.max_body(1_000));
+    let good = body(
+        "evt_1",
+        "invoice.paid",
+        START,
+        &json!({"object": "invoice"}),
+    );
+    let secret = WebhookSecret::new("whsec_other").unwrap();
+    let forged = f
+        .billing
+        .receive(&sign(&good, &secret, at(START)), good.clone())
+        .await;
+    let missing = f.billing.receive("", good.clone()).await;
+    let secret = WebhookSecret::new(SECRET).unwrap();
+    let cut = good.slice(..good.len() - 5);
+    let truncated = f
+        .billing
+        .receive(&sign(&cut, &secret, at(START)), cut.clone())
+        .await;
+    let big: Bytes = vec![b' '; 1_001].into();
+    let large = f
+        .billing
+        .receive(&sign(&big, &secret, at(START)), big.clone())
+        .await;
+    let statuses = [forged, missing, truncated, large].map(|result| result.unwrap_err().status());
+    assert_eq!(statuses, [400, 400, 400, 413]);
+    assert!(f.events().await.is_empty());
+}
+
+#[tokio::test]
+async fn an_event_that_takes_workers_down_is_set_aside() {
+    use stripe_billing_core::queue::ClaimRequest;
+    use stripe_billing_core::store::EventStore;
+    let f = fixture(|b| b);
+    f.deliver(&body(
+        "evt_1",
+        "customer.subscription.created",
+        START,
+        &subscription("active", &linked()),
+    ))
+    .await;
+    for _ in 0..5 {
+        let request = ClaimRequest {
+            worker: "dies".into(),
+            limit: 1,
+            lease: TimeDelta::seconds(1),
+            now: f.clock.now(),
+        };
+        assert_eq!(f.store.claim(&request).await.unwrap().len(), 1);
+        f.clock.advance(TimeDelta::seconds(2));
+    }
+    assert_eq!(f.billing.process_due().await.unwrap().dead, 1);
+    assert_eq!(f.status().await, ("dead".into(), Some("lease_lost".into())));
+}
+
+#[tokio::test]
+async fn workers_take_up_what_arrives_and_drain() {
+    let f = fixture(|b| b);
+    let mut changes = f.billing.changes();
+    let workers = f.billing.spawn_workers();
+    f.deliver(&body(
+        "evt_1",
+        "customer.subscription.created",
+        START,
+        &subscription("active", &linked()),
+    ))
+    .await;
+    assert_eq!(changes.recv().await.unwrap(), "acme".into());
+    assert!(f.billing.access("acme").await.unwrap().access);
+    workers.shutdown().await;
+    let stats = f.store.stats(f.clock.now()).await.unwrap();
+    assert_eq!(stats.events.get("processing"), None);
+}
+
+#[test]
+fn every_mistake_of_a_configuration_is_named_at_once() {
+    let error = Billing::builder(MemoryStore::new())
+        .webhook_secrets(["  "])
+        .lease(TimeDelta::zero())
+        .max_body(0)
+        .build()
+        .unwrap_err();
+    assert_eq!(error.mistakes().len(), 4, "{error}");
+    let error = Billing::builder(MemoryStore::new())
+        .catalog(catalog(&["p"]))
+        .build()
+        .unwrap_err();
+    assert!(error.to_string().contains("webhook secret"), "{error}");
+}
