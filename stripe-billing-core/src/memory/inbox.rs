@@ -175,16 +175,17 @@ impl Inner {
             };
             self.outbox.insert(seq, row);
         }
-        if let Some(row) = self.events.get_mut(&lease.seq) {
-            row.subject = Some(subject.id.clone());
-            row.settle(settlement, *now);
-        }
+        // Before the event itself is settled: its own commit does not release it.
         if *release_parked {
             let own = |row: &EventRow| {
                 row.event.key.tenant == subject.tenant
                     && row.subject.as_deref() == Some(subject.id.as_str())
             };
             self.release(|reason| reason == "unlinked", own, *now);
+        }
+        if let Some(row) = self.events.get_mut(&lease.seq) {
+            row.subject = Some(subject.id.clone());
+            row.settle(settlement, *now);
         }
     }
 

@@ -1,0 +1,299 @@
+//! Certifies plugins: one case per clause of a trait's contract, named after the clause.
+//!
+//! A store is certified in ten lines of an integration test:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use stripe_billing_core::{MemoryStore, store::Store};
+//! use stripe_billing_testing::conformance::Fixture;
+//!
+//! async fn fixture() -> Option<Fixture> {
+//!     let store: Arc<dyn Store> = Arc::new(MemoryStore::new()); // Empty, and this case's own.
+//!     Some(Fixture::new(store))
+//! }
+//!
+//! stripe_billing_testing::store_conformance!(fixture);
+//! # fn main() {}
+//! ```
+//!
+//! The fixture makes an empty store for every case. It may say `None` where its backend is absent,
+//! which skips the case, add a second handle to the same database with [`Fixture::with_other`],
+//! so that races run between two nodes, and hand over a guard that cleans up when it is dropped.
+//!
+//! Cases run on a runtime of their own with four threads, and fail after two minutes. In races a
+//! store may answer [`ErrorKind::Conflict`](stripe_billing_core::ErrorKind::Conflict), which says
+//! that nothing happened; the suite then asks again.
+
+pub mod cache;
+pub mod calls;
+pub mod claim;
+pub mod commit;
+pub mod inspect;
+pub mod load;
+pub mod outbox;
+pub mod outbox_keys;
+pub mod parked;
+pub mod receive;
+pub(crate) mod sample;
+pub mod settle;
+
+mod dice;
+mod race;
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stripe_billing_core::store::Store;
+
+pub(crate) use dice::Dice;
+
+/// What a case runs on: a [`Store`] by default, or a [`Cache`](stripe_billing_core::Cache).
+pub struct Fixture<T: ?Sized = dyn Store> {
+    node: Arc<T>,
+    other: Option<Arc<T>>,
+    guard: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl<T: ?Sized> Fixture<T> {
+    /// A plugin with nothing in it.
+    pub fn new(node: Arc<T>) -> Self {
+        Self {
+            node,
+            other: None,
+            guard: None,
+        }
+    }
+
+    /// With a second handle to the same data, as another node has it.
+    #[must_use]
+    pub fn with_other(mut self, other: Arc<T>) -> Self {
+        self.other = Some(other);
+        self
+    }
+
+    /// With something to drop when the case is over: a directory, a database.
+    #[must_use]
+    pub fn with_guard(mut self, guard: impl Any + Send + Sync) -> Self {
+        self.guard = Some(Box::new(guard));
+        self
+    }
+
+    /// The first handle.
+    pub fn node(&self) -> &Arc<T> {
+        &self.node
+    }
+
+    /// The second handle; the first once more where there is none.
+    pub fn other(&self) -> &Arc<T> {
+        self.other.as_ref().unwrap_or(&self.node)
+    }
+
+    /// One of both handles in turn.
+    fn turn(&self, number: usize) -> Arc<T> {
+        let node = if number.is_multiple_of(2) {
+            self.node()
+        } else {
+            self.other()
+        };
+        Arc::clone(node)
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for Fixture<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fixture")
+            .field("node", &self.node)
+            .field("other", &self.other)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How long a case may take.
+const TIME_LIMIT: Duration = Duration::from_secs(120);
+
+/// Runs a case on what a fixture makes, or says that it is skipped. The macros call this.
+///
+/// # Panics
+/// When the case fails, or takes longer than two minutes.
+pub fn run<T, M, C>(case: &str, fixture: M, check: C)
+where
+    T: ?Sized,
+    M: AsyncFnOnce() -> Option<Fixture<T>>,
+    C: AsyncFnOnce(&Fixture<T>),
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => panic!("{case}: no runtime: {error}"),
+    };
+    runtime.block_on(async {
+        let Some(fixture) = fixture().await else {
+            eprintln!("skipped: {case}: its backend is absent");
+            return;
+        };
+        let checked = tokio::time::timeout(TIME_LIMIT, check(&fixture)).await;
+        assert!(checked.is_ok(), "{case} took longer than {TIME_LIMIT:?}");
+    });
+}
+
+/// Certifies a store: one test per clause of
+/// [`EventStore`](stripe_billing_core::store::EventStore),
+/// [`Outbox`](stripe_billing_core::store::Outbox),
+/// [`CallStore`](stripe_billing_core::store::CallStore) and
+/// [`Inspect`](stripe_billing_core::store::Inspect). Takes the name of an
+/// `async fn() -> Option<Fixture>`; see [`conformance`](crate::conformance).
+#[macro_export]
+macro_rules! store_conformance {
+    ($fixture:expr) => {
+        $crate::conformance_cases! { $fixture;
+            receive: [
+                event_store_1_receive_is_idempotent_by_account_mode_and_id,
+                event_store_1_simultaneous_receives_store_one_event,
+                event_store_1_other_content_is_flagged_and_delivery_counts_are_not,
+                event_store_1_an_event_comes_back_exactly,
+                event_store_1_ids_are_compared_exactly,
+                event_store_1_a_duplicate_changes_nothing,
+            ];
+            claim: [
+                event_store_2_each_event_goes_to_one_claimer,
+                event_store_2_the_longest_due_come_first,
+                event_store_2_the_limit_holds_and_nothing_due_is_empty,
+                event_store_2_a_lease_that_runs_out_is_due_again,
+                event_store_2_each_claim_raises_the_epoch_by_one,
+                event_store_2_one_claimer_takes_over,
+            ];
+            load: [
+                event_store_3_an_unknown_subject_has_version_0,
+                event_store_3_current_records_and_named_ones_are_loaded,
+                event_store_3_version_and_records_are_of_one_instant,
+                event_store_3_tenants_are_apart,
+                event_store_3_ids_are_compared_exactly,
+            ];
+            commit: [
+                event_store_4_everything_is_written_together,
+                event_store_4_conflict_if_and_only_if_the_version_moved,
+                event_store_4_one_of_simultaneous_commits_is_done,
+                event_store_4_a_lost_lease_writes_nothing,
+                event_store_4_an_event_is_committed_once,
+                event_store_4_records_are_replaced_and_may_stop_being_current,
+                event_store_4_a_commit_settles_in_every_way,
+            ];
+            outbox_keys: [
+                event_store_5_the_same_fact_is_kept_once,
+                event_store_5_another_fact_under_the_key_fails_and_writes_nothing,
+                event_store_5_keys_are_unique_per_tenant,
+                event_store_5_simultaneous_commits_keep_one_fact,
+            ];
+            settle: [
+                event_store_6_every_settlement_does_what_it_says,
+                event_store_6_an_old_epoch_settles_nothing,
+                event_store_6_an_event_is_settled_once,
+                event_store_6_one_of_simultaneous_settlements_counts,
+            ];
+            parked: [
+                parked_a_link_releases_its_subjects_events,
+                parked_without_the_flag_nothing_is_released,
+                parked_a_catalog_releases_what_others_parked,
+            ];
+            outbox: [
+                outbox_a_fact_is_claimed_with_its_subject_and_account,
+                outbox_each_fact_goes_to_one_claimer,
+                outbox_the_longest_due_come_first,
+                outbox_a_lease_that_runs_out_is_due_again,
+                outbox_every_delivery_does_what_it_says,
+                outbox_an_old_epoch_settles_nothing,
+                outbox_the_account_is_that_of_the_claim,
+            ];
+            calls: [
+                call_store_begin_inserts_one_row_whoever_races,
+                call_store_begin_returns_the_row_as_it_is,
+                call_store_finish_counts_once_and_for_its_generation,
+                call_store_restart_opens_the_next_generation,
+                call_store_one_of_simultaneous_restarts_counts,
+                call_store_keys_are_compared_exactly,
+            ];
+            inspect: [
+                inspect_an_accounts_subjects_in_one_mode_or_both,
+                inspect_a_subject_follows_its_link,
+                inspect_subjects_carry_current_records_only,
+                inspect_events_are_filtered,
+                inspect_pages_have_no_gaps_and_no_repeats,
+                inspect_stats_count_and_know_when_all_is_at_rest,
+                inspect_ids_are_compared_exactly,
+                inspect_ping_answers,
+            ];
+        }
+    };
+}
+
+/// Certifies a cache: one test per clause of [`Cache`](stripe_billing_core::Cache). Takes the name
+/// of an `async fn() -> Option<Fixture<dyn Cache>>`; see [`conformance`](crate::conformance).
+#[macro_export]
+macro_rules! cache_conformance {
+    ($fixture:expr) => {
+        $crate::conformance_cases! { $fixture;
+            cache: [
+                cache_a_hit_is_what_was_put,
+                cache_keys_are_compared_exactly,
+                cache_1_a_put_after_an_invalidation_is_refused,
+                cache_1_a_put_after_a_clear_is_refused,
+                cache_1_an_older_version_is_refused,
+                cache_1_a_newer_version_is_taken,
+                cache_1_racing_loaders_end_with_the_newest,
+                cache_1_no_interleaving_answers_older,
+                cache_1_no_race_answers_older,
+                cache_stats_count_what_happened,
+            ];
+        }
+    };
+}
+
+/// One test per case.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_cases {
+    ($fixture:expr; $($area:ident: [$($case:ident,)+];)+) => {
+        $($(
+            #[test]
+            fn $case() {
+                let check = $crate::conformance::$area::$case;
+                $crate::conformance::run(stringify!($case), $fixture, check);
+            }
+        )+)+
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_macros_run_every_case() {
+        let macros = include_str!("mod.rs");
+        let areas = [
+            include_str!("cache.rs"),
+            include_str!("calls.rs"),
+            include_str!("claim.rs"),
+            include_str!("commit.rs"),
+            include_str!("inspect.rs"),
+            include_str!("load.rs"),
+            include_str!("outbox.rs"),
+            include_str!("outbox_keys.rs"),
+            include_str!("parked.rs"),
+            include_str!("receive.rs"),
+            include_str!("settle.rs"),
+        ];
+        let mut cases = 0;
+        for area in areas {
+            for case in area.split("pub async fn ").skip(1) {
+                let name = case.split('(').next().unwrap_or_default();
+                assert!(macros.contains(&format!(" {name},\n")), "{name} is not run");
+                cases += 1;
+            }
+        }
+        assert!(cases > 60, "only {cases} cases were found");
+    }
+}

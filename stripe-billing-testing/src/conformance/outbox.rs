@@ -1,0 +1,222 @@
+//! `Outbox`: facts on their way out.
+
+use std::collections::BTreeSet;
+
+use stripe_billing_core::SubjectKey;
+use stripe_billing_core::changes::{Changes, OutboxEntry};
+use stripe_billing_core::queue::Lease;
+use stripe_billing_core::store::{ClaimedEntry, Commit, Delivery, Store};
+
+use super::Fixture;
+use super::race::{insist, race};
+use super::sample::{
+    LEASE, at, changes, claim_outbox, claiming, connected, failure, keys, linked_at, linking, load,
+    paid, started, subject, subject_of, take_of,
+};
+
+/// Commits facts about a subject; no event may be due.
+async fn tell(store: &dyn Store, key: &SubjectKey, id: &str, outbox: Vec<OutboxEntry>, now: i64) {
+    let held = take_of(store, key.tenant.clone(), id, at(now)).await;
+    let version = load(store, key).await.version;
+    let decision = Changes {
+        outbox,
+        ..changes(key, version, at(now))
+    };
+    let done = store.commit(&held.lease, &decision).await.expect("commit");
+    assert_eq!(done, Commit::Done);
+}
+
+async fn settle(store: &dyn Store, lease: &Lease, delivery: &Delivery, now: i64) -> bool {
+    let settled = store.settle_outbox(lease, delivery, at(now)).await;
+    settled.expect("settle_outbox")
+}
+
+/// Takes the only fact that is due.
+async fn take_fact(store: &dyn Store, now: i64) -> ClaimedEntry {
+    let mut claimed = claim_outbox(store, at(now)).await;
+    assert_eq!(claimed.len(), 1, "exactly one fact is due");
+    claimed.remove(0)
+}
+
+/// A fact comes with its key, its subject and the account that the subject belongs to, if any.
+pub async fn outbox_a_fact_is_claimed_with_its_subject_and_account(fixture: &Fixture) {
+    let store = fixture.node().as_ref();
+    assert!(claim_outbox(store, at(0)).await.is_empty());
+    let linked = subject_of(connected("acct_1"), "cus_1");
+    let held = take_of(store, linked.tenant.clone(), "evt_1", at(0)).await;
+    let decision = Changes {
+        outbox: vec![paid("in_🎉", 1_500)],
+        ..linking(&linked, 0, "acme é", at(0))
+    };
+    let done = store.commit(&held.lease, &decision).await.expect("commit");
+    assert_eq!(done, Commit::Done);
+    let fact = take_fact(fixture.other().as_ref(), 1).await;
+    assert_eq!(fact.entry, paid("in_🎉", 1_500));
+    assert_eq!(fact.subject, linked);
+    assert_eq!(fact.account.as_deref(), Some("acme é"));
+    assert_eq!(fact.attempts, 0);
+
+    // Same customer id, same account's name, another tenant: nobody's.
+    let unlinked = subject("cus_1");
+    tell(store, &unlinked, "evt_2", vec![started("sub_2")], 2).await;
+    let fact = take_fact(store, 2).await;
+    assert_eq!((fact.subject, fact.account), (unlinked, None));
+}
+
+/// A hundred facts and eight claimers on two nodes: each fact goes to exactly one.
+pub async fn outbox_each_fact_goes_to_one_claimer(fixture: &Fixture) {
+    let facts: Vec<_> = (0..100).map(|n| started(&format!("sub_{n}"))).collect();
+    let all: BTreeSet<_> = facts.iter().map(|fact| fact.key.clone()).collect();
+    let store = fixture.node().as_ref();
+    tell(store, &subject("cus_1"), "evt_1", facts, 0).await;
+    let hands = race(8, |number| {
+        let node = fixture.turn(number);
+        async move {
+            let mut hand = Vec::new();
+            loop {
+                let request = claiming(7, at(1));
+                let claimed = insist(|| node.claim_outbox(&request)).await;
+                assert!(claimed.len() <= 7);
+                if claimed.is_empty() {
+                    return hand;
+                }
+                hand.extend(claimed);
+            }
+        }
+    })
+    .await;
+    let mut claimed: Vec<_> = hands.into_iter().flatten().collect();
+    claimed.extend(claim_outbox(store, at(1)).await);
+    assert_eq!(claimed.len(), 100, "none is claimed twice");
+    let claimed: BTreeSet<_> = keys(&claimed).into_iter().map(str::to_owned).collect();
+    assert_eq!(claimed, all);
+}
+
+/// The longest due come first.
+pub async fn outbox_the_longest_due_come_first(fixture: &Fixture) {
+    let store = fixture.node().as_ref();
+    let key = subject("cus_1");
+    tell(store, &key, "evt_0", vec![started("sub_retry")], 0).await;
+    let fact = take_fact(store, 1).await;
+    let retry = Delivery::Retry {
+        due: at(15),
+        failure: failure(),
+    };
+    assert!(settle(store, &fact.lease, &retry, 2).await);
+    for (n, due) in [(1, 30), (2, 10), (3, 20)] {
+        let fact = started(&format!("sub_{due}"));
+        tell(store, &key, &format!("evt_{n}"), vec![fact], due).await;
+    }
+    let mut order = Vec::new();
+    for _ in 0..2 {
+        let request = claiming(2, at(100));
+        let claimed = store.claim_outbox(&request).await.expect("claim_outbox");
+        order.extend(claimed.into_iter().map(|one| one.entry));
+    }
+    let expected = ["sub_10", "sub_retry", "sub_20", "sub_30"].map(started);
+    assert_eq!(order, expected);
+}
+
+/// A lease that runs out makes the fact due again, with the next epoch.
+pub async fn outbox_a_lease_that_runs_out_is_due_again(fixture: &Fixture) {
+    let store = fixture.node().as_ref();
+    tell(store, &subject("cus_1"), "evt_1", vec![started("sub_1")], 0).await;
+    let first = take_fact(store, 1).await;
+    assert!(
+        claim_outbox(fixture.other().as_ref(), at(LEASE))
+            .await
+            .is_empty()
+    );
+    let second = take_fact(fixture.other().as_ref(), LEASE + 2).await;
+    assert_eq!(second.lease.seq, first.lease.seq);
+    assert_eq!(second.lease.epoch, first.lease.epoch + 1);
+    assert_eq!(second.entry, first.entry);
+}
+
+/// A fact that is done or dead rests for ever; one that is retried is due at its time, with one
+/// attempt more.
+pub async fn outbox_every_delivery_does_what_it_says(fixture: &Fixture) {
+    const LATER: i64 = 86_400 * 30;
+    let store = fixture.node().as_ref();
+    let key = subject("cus_1");
+    let resting = [
+        ("evt_1", "sub_1", Delivery::Done, "done"),
+        ("evt_2", "sub_2", Delivery::Dead(failure()), "dead"),
+    ];
+    for (id, subscription, delivery, status) in resting {
+        tell(store, &key, id, vec![started(subscription)], 0).await;
+        let fact = take_fact(store, 1).await;
+        assert!(settle(store, &fact.lease, &delivery, 2).await);
+        assert!(
+            !settle(store, &fact.lease, &Delivery::Done, 3).await,
+            "once"
+        );
+        assert!(claim_outbox(store, at(LATER)).await.is_empty());
+        let stats = store.stats(at(LATER)).await.expect("stats");
+        assert_eq!(stats.outbox.get(status), Some(&1));
+    }
+
+    tell(store, &key, "evt_3", vec![started("sub_3")], 0).await;
+    for attempt in 0..3 {
+        let due = i64::from(attempt) * 1_000 + 10;
+        let fact = take_fact(store, due).await;
+        assert_eq!(fact.attempts, attempt);
+        let retry = Delivery::Retry {
+            due: at(due + 1_000),
+            failure: failure(),
+        };
+        assert!(settle(store, &fact.lease, &retry, due + 1).await);
+        assert!(claim_outbox(store, at(due + 999)).await.is_empty());
+    }
+    let fact = take_fact(store, 4_000).await;
+    assert_eq!((fact.attempts, fact.entry), (3, started("sub_3")));
+}
+
+/// Whoever lost the lease of a fact settles nothing.
+pub async fn outbox_an_old_epoch_settles_nothing(fixture: &Fixture) {
+    let store = fixture.node().as_ref();
+    tell(store, &subject("cus_1"), "evt_1", vec![started("sub_1")], 0).await;
+    let lost = take_fact(store, 1).await;
+    let holder = take_fact(fixture.other().as_ref(), LEASE + 2).await;
+    let nobodys = Lease {
+        seq: holder.lease.seq + 1_000,
+        ..holder.lease
+    };
+    for lease in [&lost.lease, &nobodys] {
+        for delivery in [Delivery::Done, Delivery::Dead(failure())] {
+            assert!(!settle(store, lease, &delivery, LEASE + 3).await);
+        }
+    }
+    let stats = store.stats(at(LEASE + 3)).await.expect("stats");
+    assert_eq!(stats.outbox.get("sending"), Some(&1));
+    let again = take_fact(store, 3 * LEASE).await;
+    assert!(!settle(store, &holder.lease, &Delivery::Done, 3 * LEASE).await);
+    assert!(settle(store, &again.lease, &Delivery::Done, 3 * LEASE).await);
+}
+
+/// The account is the one that the subject belongs to when the fact is claimed, not when it was
+/// written.
+pub async fn outbox_the_account_is_that_of_the_claim(fixture: &Fixture) {
+    let store = fixture.node().as_ref();
+    let key = subject("cus_1");
+    tell(store, &key, "evt_1", vec![started("sub_1")], 0).await;
+    let accounts = [(None, 1), (Some("acme"), 2), (Some("zenith"), 3)];
+    for (account, stamp) in accounts {
+        let now = stamp * 1_000;
+        if let Some(account) = account {
+            let id = format!("evt_{account}");
+            let held = take_of(store, key.tenant.clone(), &id, at(now)).await;
+            let version = load(store, &key).await.version;
+            let decision = Changes {
+                links: linked_at(account, stamp),
+                account: Some(account.to_owned()),
+                ..changes(&key, version, at(now))
+            };
+            let done = store.commit(&held.lease, &decision).await.expect("commit");
+            assert_eq!(done, Commit::Done);
+        }
+        // Every lease has run out by the next turn.
+        let fact = take_fact(store, now + 1).await;
+        assert_eq!(fact.account.as_deref(), account);
+    }
+}

@@ -1,0 +1,167 @@
+//! `EventStore` clause 6: `settle`.
+
+use stripe_billing_core::changes::{IgnoreReason, ParkReason, Settlement};
+use stripe_billing_core::queue::Lease;
+use stripe_billing_core::store::{EventSummary, Settled, Store};
+
+use super::Fixture;
+use super::race::{insist, race};
+use super::sample::{LEASE, at, claim, failure, retake, summary, take};
+
+const LATER: i64 = 86_400 * 30;
+
+async fn settle(store: &dyn Store, lease: &Lease, settlement: Settlement, now: i64) -> bool {
+    let settled = Settled {
+        settlement,
+        subject: Some("cus_1".to_owned()),
+        now: at(now),
+    };
+    store.settle(lease, &settled).await.expect("settle")
+}
+
+async fn settled(store: &dyn Store, id: &str, settlement: Settlement) -> (Lease, EventSummary) {
+    let held = take(store, id, at(0)).await;
+    assert!(settle(store, &held.lease, settlement, 10).await);
+    let summary = summary(store, id).await;
+    assert_eq!(summary.subject.as_deref(), Some("cus_1"));
+    (held.lease, summary)
+}
+
+/// Every settlement leads to the status, the reason and the time that its documentation says.
+pub async fn event_store_6_every_settlement_does_what_it_says(fixture: &Fixture) {
+    let store = fixture.node().as_ref();
+    let resting = [
+        ("evt_1", Settlement::Processed, "processed", None),
+        (
+            "evt_2",
+            Settlement::Ignored(IgnoreReason::ConnectedAccount),
+            "ignored",
+            Some("connected_account"),
+        ),
+        (
+            "evt_3",
+            Settlement::Parked(ParkReason::Unlinked),
+            "parked",
+            Some("unlinked"),
+        ),
+        (
+            "evt_4",
+            Settlement::Parked(ParkReason::UnknownPrice {
+                catalog: "f00d".to_owned(),
+            }),
+            "parked",
+            Some("catalog:f00d"),
+        ),
+    ];
+    for (id, settlement, status, reason) in resting {
+        let (_, event) = settled(store, id, settlement).await;
+        let found = (
+            event.status.as_str(),
+            event.reason.as_deref(),
+            event.attempts,
+        );
+        assert_eq!(found, (status, reason, 0));
+        assert!(claim(store, at(LATER)).await.is_empty(), "{status} rests");
+    }
+
+    let (_, dead) = settled(store, "evt_dead", Settlement::Dead(failure())).await;
+    assert_eq!((dead.status.as_str(), dead.attempts), ("dead", 1));
+    assert_eq!(dead.reason.as_deref(), Some(failure().code));
+    assert_eq!(dead.message, Some(failure().message));
+    assert!(claim(store, at(LATER)).await.is_empty(), "dead is for ever");
+
+    let retry = Settlement::Retry {
+        due: at(500),
+        failure: failure(),
+    };
+    let (_, waiting) = settled(store, "evt_retry", retry).await;
+    assert_eq!(
+        (waiting.status.as_str(), waiting.attempts),
+        ("retry_wait", 1)
+    );
+    assert_eq!(waiting.message, Some(failure().message));
+    assert!(
+        claim(store, at(499)).await.is_empty(),
+        "not before its time"
+    );
+    let again = retake(store, "evt_retry", at(500)).await;
+    assert_eq!((again.attempts, again.crashes), (1, 0));
+    assert!(settle(store, &again.lease, Settlement::Processed, 510).await);
+
+    let (_, released) = settled(store, "evt_released", Settlement::Released).await;
+    assert_eq!(
+        (released.status.as_str(), released.attempts),
+        ("received", 0)
+    );
+    let again = retake(store, "evt_released", at(10)).await;
+    assert_eq!((again.attempts, again.crashes), (0, 0));
+}
+
+/// With an epoch that is not the row's, older or newer, nothing is settled and nothing changes.
+pub async fn event_store_6_an_old_epoch_settles_nothing(fixture: &Fixture) {
+    let (store, other) = (fixture.node().as_ref(), fixture.other().as_ref());
+    let lost = take(store, "evt_1", at(0)).await;
+    let holder = retake(other, "evt_1", at(LEASE + 1)).await;
+    let before = summary(store, "evt_1").await;
+    let newer = Lease {
+        epoch: holder.lease.epoch + 1,
+        ..holder.lease
+    };
+    let nobodys = Lease {
+        seq: holder.lease.seq + 1_000,
+        ..holder.lease
+    };
+    for lease in [&lost.lease, &newer, &nobodys] {
+        for settlement in [
+            Settlement::Processed,
+            Settlement::Dead(failure()),
+            Settlement::Released,
+        ] {
+            assert!(!settle(store, lease, settlement, LEASE + 2).await);
+        }
+    }
+    assert_eq!(summary(store, "evt_1").await, before);
+    assert!(claim(store, at(LEASE + 3)).await.is_empty(), "still leased");
+    assert!(settle(other, &holder.lease, Settlement::Processed, LEASE + 4).await);
+}
+
+/// A settled event is not settled again under the same lease, however it ended.
+pub async fn event_store_6_an_event_is_settled_once(fixture: &Fixture) {
+    let store = fixture.node().as_ref();
+    let retry = Settlement::Retry {
+        due: at(LATER),
+        failure: failure(),
+    };
+    let ways = [
+        ("evt_1", Settlement::Processed),
+        ("evt_2", Settlement::Parked(ParkReason::Unlinked)),
+        ("evt_3", Settlement::Dead(failure())),
+        ("evt_4", retry),
+    ];
+    for (id, settlement) in ways {
+        let (lease, before) = settled(store, id, settlement).await;
+        let again = Settlement::Ignored(IgnoreReason::Unhandled);
+        assert!(!settle(fixture.other().as_ref(), &lease, again, 20).await);
+        assert_eq!(summary(store, id).await, before);
+    }
+}
+
+/// Of eight simultaneous settlements of one lease one counts.
+pub async fn event_store_6_one_of_simultaneous_settlements_counts(fixture: &Fixture) {
+    let held = take(fixture.node().as_ref(), "evt_1", at(0)).await;
+    let answers = race(8, |number| {
+        let (node, lease) = (fixture.turn(number), held.lease.clone());
+        let retry = Settled {
+            settlement: Settlement::Retry {
+                due: at(100),
+                failure: failure(),
+            },
+            subject: None,
+            now: at(1),
+        };
+        async move { insist(|| node.settle(&lease, &retry)).await }
+    })
+    .await;
+    assert_eq!(answers.into_iter().filter(|counts| *counts).count(), 1);
+    assert_eq!(summary(fixture.node().as_ref(), "evt_1").await.attempts, 1);
+}

@@ -1,0 +1,375 @@
+//! A store that fails where it is told to.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use stripe_billing_core::changes::Changes;
+use stripe_billing_core::queue::{ClaimRequest, Lease};
+use stripe_billing_core::state::Subject;
+use stripe_billing_core::store::{
+    Call, CallStore, ClaimedEntry, ClaimedEvent, Commit, Delivery, EventQuery, EventStore,
+    EventSummary, Inspect, LoadRequest, Outbox, Receipt, ReceivedEvent, Settled, Stats, Store,
+};
+use stripe_billing_core::{AccountKey, ErrorKind, StoreError};
+
+/// When a call fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Moment {
+    /// Before anything happened: [`ErrorKind::Unavailable`].
+    Before,
+    /// It happened, and the answer is lost: [`ErrorKind::Timeout`].
+    After,
+}
+
+impl Moment {
+    /// Both, for tests that try every fault.
+    pub const ALL: [Self; 2] = [Self::Before, Self::After];
+
+    fn kind(self) -> ErrorKind {
+        match self {
+            Self::Before => ErrorKind::Unavailable,
+            Self::After => ErrorKind::Timeout,
+        }
+    }
+}
+
+/// The script of a [`FaultyStore`]. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Faults(Arc<Mutex<Script>>);
+
+#[derive(Debug, Default)]
+struct Script {
+    calls: Vec<&'static str>,
+    by_method: HashMap<&'static str, u64>,
+    planned: Vec<Planned>,
+    down: bool,
+}
+
+#[derive(Debug)]
+struct Planned {
+    method: Option<String>,
+    position: u64,
+    moment: Moment,
+    kind: ErrorKind,
+}
+
+impl Faults {
+    /// No faults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Calls so far, of all methods.
+    pub fn count(&self) -> u64 {
+        self.lock().calls.len() as u64
+    }
+
+    /// The methods called so far, in order.
+    pub fn calls(&self) -> Vec<&'static str> {
+        self.lock().calls.clone()
+    }
+
+    /// The call at a position, counted over all methods from 1, fails at a moment.
+    pub fn script(&self, position: u64, moment: Moment) {
+        self.script_as(position, moment, moment.kind());
+    }
+
+    /// Like [`Faults::script`], with the kind of failure.
+    pub fn script_as(&self, position: u64, moment: Moment, kind: ErrorKind) {
+        self.plan(None, position, moment, kind);
+    }
+
+    /// The call at a position among the calls of one method, counted from 1, fails at a moment.
+    pub fn script_method(&self, method: &str, position: u64, moment: Moment) {
+        self.plan(Some(method.to_owned()), position, moment, moment.kind());
+    }
+
+    /// Like [`Faults::script_method`], with the kind of failure.
+    pub fn script_method_as(&self, method: &str, position: u64, moment: Moment, kind: ErrorKind) {
+        self.plan(Some(method.to_owned()), position, moment, kind);
+    }
+
+    /// From now on every call fails before it happened, until [`Faults::recover`].
+    pub fn go_down(&self) {
+        self.lock().down = true;
+    }
+
+    /// Ends an outage. Scripted faults stay.
+    pub fn recover(&self) {
+        self.lock().down = false;
+    }
+
+    /// Whether scripted faults are left that have not struck.
+    pub fn has_pending(&self) -> bool {
+        !self.lock().planned.is_empty()
+    }
+
+    /// Forgets script, outage and counts.
+    pub fn reset(&self) {
+        *self.lock() = Script::default();
+    }
+
+    fn plan(&self, method: Option<String>, position: u64, moment: Moment, kind: ErrorKind) {
+        self.lock().planned.push(Planned {
+            method,
+            position,
+            moment,
+            kind,
+        });
+    }
+
+    /// Counts a call; the fault that strikes it, if one does.
+    fn count_call(&self, method: &'static str) -> Option<(Moment, StoreError)> {
+        let mut script = self.lock();
+        script.calls.push(method);
+        let overall = script.calls.len() as u64;
+        let own = script.by_method.entry(method).or_default();
+        *own += 1;
+        let own = *own;
+        if script.down {
+            return Some((Moment::Before, fault(method, own, ErrorKind::Unavailable)));
+        }
+        let strikes = |planned: &Planned| match &planned.method {
+            Some(name) => name == method && planned.position == own,
+            None => planned.position == overall,
+        };
+        let at = script.planned.iter().position(strikes)?;
+        let planned = script.planned.remove(at);
+        Some((planned.moment, fault(method, own, planned.kind)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Script> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn fault(method: &str, nth: u64, kind: ErrorKind) -> StoreError {
+    StoreError::new(kind, format!("scripted fault at {method} number {nth}"))
+}
+
+/// Wraps a store and fails where its [`Faults`] say, to test what a lost connection does at every
+/// point.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use stripe_billing_core::MemoryStore;
+/// # use stripe_billing_core::store::Inspect;
+/// use stripe_billing_testing::{FaultyStore, Faults, Moment};
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let faults = Faults::new();
+/// let store = FaultyStore::new(Arc::new(MemoryStore::new()), &faults);
+/// faults.script(2, Moment::Before);
+/// assert!(store.ping().await.is_ok());
+/// assert!(store.ping().await.is_err());
+/// assert!(store.ping().await.is_ok());
+/// assert_eq!(faults.count(), 3);
+/// # });
+/// ```
+#[derive(Debug)]
+pub struct FaultyStore<S: ?Sized> {
+    faults: Faults,
+    inner: Arc<S>,
+}
+
+impl<S: Store + ?Sized> FaultyStore<S> {
+    /// A store with faults.
+    pub fn new(inner: Arc<S>, faults: &Faults) -> Self {
+        Self {
+            faults: faults.clone(),
+            inner,
+        }
+    }
+
+    async fn call<T>(
+        &self,
+        method: &'static str,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        match self.faults.count_call(method) {
+            None => call.await,
+            Some((Moment::Before, fault)) => Err(fault),
+            Some((Moment::After, fault)) => {
+                call.await?;
+                Err(fault)
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl<S: Store + ?Sized> EventStore for FaultyStore<S> {
+    async fn receive(&self, event: ReceivedEvent) -> Result<Receipt, StoreError> {
+        self.call("receive", self.inner.receive(event)).await
+    }
+
+    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<ClaimedEvent>, StoreError> {
+        self.call("claim", self.inner.claim(request)).await
+    }
+
+    async fn load(&self, request: &LoadRequest) -> Result<Subject, StoreError> {
+        self.call("load", self.inner.load(request)).await
+    }
+
+    async fn commit(&self, lease: &Lease, changes: &Changes) -> Result<Commit, StoreError> {
+        self.call("commit", self.inner.commit(lease, changes)).await
+    }
+
+    async fn settle(&self, lease: &Lease, settled: &Settled) -> Result<bool, StoreError> {
+        self.call("settle", self.inner.settle(lease, settled)).await
+    }
+
+    async fn release_parked(&self, catalog: &str, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        self.call("release_parked", self.inner.release_parked(catalog, now))
+            .await
+    }
+}
+
+#[async_trait]
+impl<S: Store + ?Sized> Outbox for FaultyStore<S> {
+    async fn claim_outbox(&self, request: &ClaimRequest) -> Result<Vec<ClaimedEntry>, StoreError> {
+        self.call("claim_outbox", self.inner.claim_outbox(request))
+            .await
+    }
+
+    async fn settle_outbox(
+        &self,
+        lease: &Lease,
+        delivery: &Delivery,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        self.call(
+            "settle_outbox",
+            self.inner.settle_outbox(lease, delivery, now),
+        )
+        .await
+    }
+}
+
+#[async_trait]
+impl<S: Store + ?Sized> CallStore for FaultyStore<S> {
+    async fn begin_call(
+        &self,
+        key: &str,
+        fingerprint: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Call, StoreError> {
+        self.call("begin_call", self.inner.begin_call(key, fingerprint, now))
+            .await
+    }
+
+    async fn finish_call(
+        &self,
+        key: &str,
+        generation: i64,
+        result: &str,
+    ) -> Result<bool, StoreError> {
+        self.call(
+            "finish_call",
+            self.inner.finish_call(key, generation, result),
+        )
+        .await
+    }
+
+    async fn restart_call(
+        &self,
+        key: &str,
+        generation: i64,
+        fingerprint: &str,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let call = self.inner.restart_call(key, generation, fingerprint, now);
+        self.call("restart_call", call).await
+    }
+}
+
+#[async_trait]
+impl<S: Store + ?Sized> Inspect for FaultyStore<S> {
+    async fn subjects_of(
+        &self,
+        account: &AccountKey,
+        livemode: Option<bool>,
+    ) -> Result<Vec<Subject>, StoreError> {
+        self.call("subjects_of", self.inner.subjects_of(account, livemode))
+            .await
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Vec<EventSummary>, StoreError> {
+        self.call("events", self.inner.events(query)).await
+    }
+
+    async fn stats(&self, now: DateTime<Utc>) -> Result<Stats, StoreError> {
+        self.call("stats", self.inner.stats(now)).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.call("ping", self.inner.ping()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stripe_billing_core::MemoryStore;
+
+    use super::*;
+    use crate::conformance::sample::{at, claiming, event};
+
+    fn faulty() -> (FaultyStore<MemoryStore>, Faults) {
+        let faults = Faults::new();
+        let store = FaultyStore::new(Arc::new(MemoryStore::new()), &faults);
+        (store, faults)
+    }
+
+    #[tokio::test]
+    async fn before_nothing_happens() {
+        let (store, faults) = faulty();
+        faults.script(1, Moment::Before);
+        let error = store.receive(event("evt_1", at(0))).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.is_retryable());
+        let receipt = store.receive(event("evt_1", at(0))).await.unwrap();
+        assert_eq!(receipt, Receipt::Stored);
+        assert!(!faults.has_pending());
+    }
+
+    #[tokio::test]
+    async fn after_it_happened_and_the_answer_is_lost() {
+        let (store, faults) = faulty();
+        faults.script(1, Moment::After);
+        let error = store.receive(event("evt_1", at(0))).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        let receipt = store.receive(event("evt_1", at(0))).await.unwrap();
+        assert_eq!(receipt, Receipt::Duplicate { differs: false });
+    }
+
+    #[tokio::test]
+    async fn positions_count_over_all_methods_or_over_one() {
+        let (store, faults) = faulty();
+        faults.script_as(2, Moment::Before, ErrorKind::Conflict);
+        faults.script_method("ping", 2, Moment::Before);
+        assert!(store.ping().await.is_ok());
+        let error = store.claim(&claiming(1, at(0))).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert!(faults.has_pending());
+        assert!(store.ping().await.is_err());
+        assert!(store.ping().await.is_ok());
+        assert_eq!(faults.calls(), ["ping", "claim", "ping", "ping"]);
+        assert_eq!(faults.count(), 4);
+    }
+
+    #[tokio::test]
+    async fn an_outage_lasts_until_it_is_over() {
+        let (store, faults) = faulty();
+        faults.go_down();
+        for _ in 0..3 {
+            assert!(store.ping().await.is_err());
+        }
+        faults.recover();
+        assert!(store.ping().await.is_ok());
+        faults.reset();
+        assert_eq!(faults.count(), 0);
+    }
+}
