@@ -1,1 +1,3 @@
 //! stripe-billing-testing
+
+pub mod fake_stripe;
