@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
-use stripe_billing_core::catalog::LinkKeys;
+use stripe_billing_core::catalog::Link;
 use stripe_billing_core::changes::{Changes, OutboxEntry, RecordWrite, Settlement};
 use stripe_billing_core::queue::{ClaimRequest, ErrorClass, Failure};
 use stripe_billing_core::state::{LinkSource, Links, ObjectRef, Patch, Record, Subject};
@@ -180,7 +180,7 @@ pub(crate) async fn summary(store: &dyn Store, id: &str) -> EventSummary {
 fn record(event_type: &str, object: Value) -> Record {
     let body: Bytes = EventBuilder::new(event_type).object(object).build();
     let event = Event::parse(&body).expect("a built event can be read");
-    let patch = Patch::of(&event, &LinkKeys::default()).expect("it is about what is kept");
+    let patch = Patch::of(&event, &Link::default()).expect("it is about what is kept");
     patch.records.into_iter().next().expect("it has a record")
 }
 

@@ -175,7 +175,7 @@ pub fn failed_renewal(shape: Shape) -> Vec<Bytes> {
 
 #[cfg(test)]
 mod tests {
-    use stripe_billing_core::catalog::LinkKeys;
+    use stripe_billing_core::catalog::Link;
     use stripe_billing_core::state::{Patch, State, Subject};
     use stripe_billing_core::stripe::Event;
     use stripe_billing_core::{SubjectKey, Tenant};
@@ -191,7 +191,7 @@ mod tests {
         let mut subject = Subject::new(key);
         for event in events {
             let event = Event::parse(event).unwrap();
-            let patch = Patch::of(&event, &LinkKeys::default()).unwrap();
+            let patch = Patch::of(&event, &Link::default()).unwrap();
             assert_eq!(patch.subject, "cus_1");
             for record in &patch.records {
                 subject.merge(record);
