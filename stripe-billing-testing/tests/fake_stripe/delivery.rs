@@ -18,8 +18,7 @@ async fn with_receiver() -> (FakeStripe, Receiver) {
 }
 
 fn customer(fake: &FakeStripe, n: u32) -> String {
-    fake.create_customer(&format!("c{n}@example.com"), [("n", n.to_string())])
-        .unwrap()
+    fake.create_customer(&format!("c{n}@example.com"), &[("n", &n.to_string())])
 }
 
 fn ids(hook: &Receiver) -> Vec<String> {
@@ -243,4 +242,16 @@ async fn the_server_stops_with_its_last_handle() {
         tokio::task::yield_now().await;
     }
     panic!("still listening");
+}
+
+#[tokio::test]
+async fn waiting_ends_when_the_server_is_stopped() {
+    let (fake, _hook) = with_receiver().await;
+    fake.delivery().delay(Duration::from_secs(3_600));
+    customer(&fake, 1);
+    customer(&fake, 2);
+    fake.shutdown();
+    tokio::time::timeout(Duration::from_secs(10), fake.wait_idle())
+        .await
+        .unwrap();
 }

@@ -5,8 +5,9 @@ use super::{Call, Routed, catalog::price_from, listing, params::Params};
 use crate::fake_stripe::{
     engine::{FirstPayment, ItemChange, NewSub, Proration},
     error::ApiError,
-    model::{Price, Resource, Status, Subscription},
+    model::{Price, Status, Subscription},
     state::State,
+    table::Resource,
 };
 
 const FIELDS: [&str; 24] = [
@@ -128,8 +129,6 @@ fn list(state: &State, call: &Call) -> Result<Value, ApiError> {
         "limit",
         "starting_after",
         "ending_before",
-        "current_period_end",
-        "current_period_start",
         "collection_method",
     ])?;
     let created = listing::created_filter(params)?;

@@ -1,7 +1,10 @@
 use serde_json::{Value, json};
 
 use super::{embedded_list, plan_json};
-use crate::fake_stripe::model::{Invoice, InvoicePayment, Line, Resource};
+use crate::fake_stripe::{
+    model::{Invoice, InvoicePayment, Line},
+    table::Resource,
+};
 
 impl Resource for Invoice {
     fn id(&self) -> &str {
@@ -178,7 +181,6 @@ impl Line {
             },
             "quantity": self.quantity,
             "quantity_decimal": self.quantity.to_string(),
-            "subscription": self.subscription,
             "subtotal": self.amount,
             "taxes": [],
             "_price": self.price.json(),
