@@ -181,12 +181,14 @@ fn measure(criterion: &mut Criterion) {
     for delivery in deliveries() {
         let mut group = criterion.benchmark_group(delivery.name);
         group.throughput(Throughput::Bytes(delivery.body.len() as u64));
-        group.bench_function("bare HMAC", |bencher| bencher.iter(|| delivery.bare_hmac()));
+        group.bench_function("bare HMAC", |bencher| {
+            bencher.iter(|| delivery.bare_hmac());
+        });
         group.bench_function("verify and envelope", |bencher| {
-            bencher.iter(|| delivery.open())
+            bencher.iter(|| delivery.open());
         });
         group.bench_function("verify and tree", |bencher| {
-            bencher.iter(|| delivery.open_as_tree())
+            bencher.iter(|| delivery.open_as_tree());
         });
         group.finish();
     }
