@@ -56,11 +56,11 @@ async fn every_position(store: Arc<dyn Store>, history: &[Bytes]) {
 }
 
 async fn sign_up(store: Arc<dyn Store>) {
-    every_position(store, &histories::sign_up(Shape::Endive)).await;
+    every_position(store, &histories::sign_up(Shape::New)).await;
 }
 
 async fn cancel(store: Arc<dyn Store>) {
-    every_position(store, &histories::cancel(Shape::Endive)).await;
+    every_position(store, &histories::cancel(Shape::New)).await;
 }
 
 mod on {

@@ -84,19 +84,19 @@ async fn every_order_ends_alike(store: Arc<dyn Store>, history: &[Bytes]) {
 }
 
 async fn sign_up(store: Arc<dyn Store>) {
-    every_order_ends_alike(store, &histories::sign_up(Shape::Endive)).await;
+    every_order_ends_alike(store, &histories::sign_up(Shape::New)).await;
 }
 
 async fn sign_up_in_the_old_shape(store: Arc<dyn Store>) {
-    every_order_ends_alike(store, &histories::sign_up(Shape::V2022)).await;
+    every_order_ends_alike(store, &histories::sign_up(Shape::Old)).await;
 }
 
 async fn cancel(store: Arc<dyn Store>) {
-    every_order_ends_alike(store, &histories::cancel(Shape::Endive)).await;
+    every_order_ends_alike(store, &histories::cancel(Shape::New)).await;
 }
 
 async fn failed_renewal(store: Arc<dyn Store>) {
-    every_order_ends_alike(store, &histories::failed_renewal(Shape::Endive)).await;
+    every_order_ends_alike(store, &histories::failed_renewal(Shape::New)).await;
 }
 
 mod on {
