@@ -155,13 +155,12 @@ fn fault(method: &str, nth: u64, kind: ErrorKind) -> StoreError {
 /// point.
 ///
 /// ```
-/// # use std::sync::Arc;
 /// # use stripe_billing_core::MemoryStore;
 /// # use stripe_billing_core::store::Inspect;
 /// use stripe_billing_testing::{FaultyStore, Faults, Moment};
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let faults = Faults::new();
-/// let store = FaultyStore::new(Arc::new(MemoryStore::new()), &faults);
+/// let store = FaultyStore::new(MemoryStore::new(), &faults);
 /// faults.script(2, Moment::Before);
 /// assert!(store.ping().await.is_ok());
 /// assert!(store.ping().await.is_err());
@@ -170,14 +169,14 @@ fn fault(method: &str, nth: u64, kind: ErrorKind) -> StoreError {
 /// # });
 /// ```
 #[derive(Debug)]
-pub struct FaultyStore<S: ?Sized> {
+pub struct FaultyStore<S> {
     faults: Faults,
-    inner: Arc<S>,
+    inner: S,
 }
 
-impl<S: Store + ?Sized> FaultyStore<S> {
+impl<S: Store> FaultyStore<S> {
     /// A store with faults.
-    pub fn new(inner: Arc<S>, faults: &Faults) -> Self {
+    pub fn new(inner: S, faults: &Faults) -> Self {
         Self {
             faults: faults.clone(),
             inner,
@@ -201,7 +200,7 @@ impl<S: Store + ?Sized> FaultyStore<S> {
 }
 
 #[async_trait]
-impl<S: Store + ?Sized> EventStore for FaultyStore<S> {
+impl<S: Store> EventStore for FaultyStore<S> {
     async fn receive(&self, event: ReceivedEvent) -> Result<Receipt, StoreError> {
         self.call("receive", self.inner.receive(event)).await
     }
@@ -229,7 +228,7 @@ impl<S: Store + ?Sized> EventStore for FaultyStore<S> {
 }
 
 #[async_trait]
-impl<S: Store + ?Sized> Outbox for FaultyStore<S> {
+impl<S: Store> Outbox for FaultyStore<S> {
     async fn claim_outbox(&self, request: &ClaimRequest) -> Result<Vec<ClaimedEntry>, StoreError> {
         self.call("claim_outbox", self.inner.claim_outbox(request))
             .await
@@ -250,7 +249,7 @@ impl<S: Store + ?Sized> Outbox for FaultyStore<S> {
 }
 
 #[async_trait]
-impl<S: Store + ?Sized> CallStore for FaultyStore<S> {
+impl<S: Store> CallStore for FaultyStore<S> {
     async fn begin_call(
         &self,
         key: &str,
@@ -287,7 +286,7 @@ impl<S: Store + ?Sized> CallStore for FaultyStore<S> {
 }
 
 #[async_trait]
-impl<S: Store + ?Sized> Inspect for FaultyStore<S> {
+impl<S: Store> Inspect for FaultyStore<S> {
     async fn subjects_of(
         &self,
         account: &AccountKey,
@@ -319,7 +318,7 @@ mod tests {
 
     fn faulty() -> (FaultyStore<MemoryStore>, Faults) {
         let faults = Faults::new();
-        let store = FaultyStore::new(Arc::new(MemoryStore::new()), &faults);
+        let store = FaultyStore::new(MemoryStore::new(), &faults);
         (store, faults)
     }
 

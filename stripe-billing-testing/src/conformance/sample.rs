@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
-use stripe_billing_core::catalog::LinkKeys;
+use stripe_billing_core::catalog::Link;
 use stripe_billing_core::changes::{Changes, OutboxEntry, RecordWrite, Settlement};
 use stripe_billing_core::queue::{ClaimRequest, ErrorClass, Failure};
 use stripe_billing_core::state::{LinkSource, Links, ObjectRef, Patch, Record, Subject};
@@ -73,13 +73,13 @@ pub(crate) fn event_of(tenant: Tenant, id: &str, received_at: DateTime<Utc>) -> 
         },
         kind: EventKind::Snapshot,
         event_type: "invoice.paid".to_owned(),
-        api_version: Some(Shape::Endive.api_version().to_owned()),
+        api_version: Some(Shape::New.api_version().to_owned()),
         created,
         received_at,
         payload: EventBuilder::new("invoice.paid")
             .id(id)
             .created(created)
-            .object(InvoiceObject::new("in_1", "cus_1", Some("sub_1")).render(Shape::Endive))
+            .object(InvoiceObject::new("in_1", "cus_1", Some("sub_1")).render(Shape::New))
             .build(),
     }
 }
@@ -180,23 +180,20 @@ pub(crate) async fn summary(store: &dyn Store, id: &str) -> EventSummary {
 fn record(event_type: &str, object: Value) -> Record {
     let body: Bytes = EventBuilder::new(event_type).object(object).build();
     let event = Event::parse(&body).expect("a built event can be read");
-    let patch = Patch::of(&event, &LinkKeys::default()).expect("it is about what is kept");
+    let patch = Patch::of(&event, &Link::default()).expect("it is about what is kept");
     patch.records.into_iter().next().expect("it has a record")
 }
 
 /// What is known of a subscription with so many seats.
 pub(crate) fn subscription(id: &str, seats: i64) -> Record {
     let object = SubscriptionObject::new(id, "cus_1").quantity(Some(seats));
-    record(
-        "customer.subscription.updated",
-        object.render(Shape::Endive),
-    )
+    record("customer.subscription.updated", object.render(Shape::New))
 }
 
 /// What is known of an invoice in a status.
 pub(crate) fn invoice(id: &str, status: &str) -> Record {
     let object = InvoiceObject::new(id, "cus_1", Some("sub_1")).status(status);
-    record("invoice.updated", object.render(Shape::Endive))
+    record("invoice.updated", object.render(Shape::New))
 }
 
 /// How many seats a subject's only subscription has.

@@ -16,8 +16,8 @@ pub const START: i64 = 1_767_225_600;
 /// One billing period, in seconds.
 pub const MONTH: i64 = 31 * 86_400;
 
-/// The metadata key that names the account.
-pub const ACCOUNT_KEY: &str = "app_user";
+/// The metadata key that names the account: the one of a catalog that sets none.
+pub const ACCOUNT_KEY: &str = "account";
 
 /// The account it names.
 pub const ACCOUNT: &str = "acme";
@@ -175,7 +175,7 @@ pub fn failed_renewal(shape: Shape) -> Vec<Bytes> {
 
 #[cfg(test)]
 mod tests {
-    use stripe_billing_core::catalog::LinkKeys;
+    use stripe_billing_core::catalog::Link;
     use stripe_billing_core::state::{Patch, State, Subject};
     use stripe_billing_core::stripe::Event;
     use stripe_billing_core::{SubjectKey, Tenant};
@@ -191,11 +191,12 @@ mod tests {
         let mut subject = Subject::new(key);
         for event in events {
             let event = Event::parse(event).unwrap();
-            let patch = Patch::of(&event, &LinkKeys::default()).unwrap();
+            let patch = Patch::of(&event, &Link::default()).unwrap();
             assert_eq!(patch.subject, "cus_1");
             for record in &patch.records {
                 subject.merge(record);
             }
+            subject.links.merge(&patch.links);
         }
         subject
     }
@@ -208,6 +209,7 @@ mod tests {
     fn histories_end_as_they_say() {
         for shape in Shape::ALL {
             assert_eq!(sign_up(shape).len(), 6);
+            assert_eq!(told(&sign_up(shape)).links.account(), Some(ACCOUNT));
             assert_eq!(state(&told(&sign_up(shape))), State::Active);
             assert_eq!(state(&told(&cancel(shape))), State::Canceled);
             assert_eq!(state(&told(&cancel(shape)[..2])), State::Canceled);

@@ -175,7 +175,7 @@ impl SubscriptionObject {
         } else {
             subscription["billing_mode"] = json!({"type": "flexible", "updated_at": self.created});
         }
-        if shape != Shape::V2022 {
+        if shape != Shape::Old {
             subscription["discounts"] = json!([]);
         }
         subscription
@@ -196,7 +196,7 @@ impl SubscriptionObject {
         if let Some(quantity) = self.quantity {
             item["quantity"] = json!(quantity);
         }
-        if shape != Shape::V2022 {
+        if shape != Shape::Old {
             item["current_period_start"] = json!(self.period.0);
             item["current_period_end"] = json!(self.period.1);
             item["discounts"] = json!([]);
@@ -327,7 +327,7 @@ impl InvoiceObject {
             invoice["amount_overpaid"] = json!(0);
         }
         match shape {
-            Shape::V2022 => invoice["rendering_options"] = Value::Null,
+            Shape::Old => invoice["rendering_options"] = Value::Null,
             _ => invoice["rendering"] = Value::Null,
         }
         invoice
@@ -498,8 +498,8 @@ mod tests {
             .subscription("sub_1")
             .metadata(&notes);
         let customer = CustomerObject::new("cus_1").metadata(&notes);
-        let new = Shape::Endive;
-        for old in [Shape::V2022, Shape::V2024] {
+        let new = Shape::New;
+        for old in [Shape::Old, Shape::OldExtended] {
             let views = |shape| {
                 (
                     Subscription::from_json(&subscription.render(shape)),
@@ -530,15 +530,15 @@ mod tests {
     fn the_shapes_differ_where_stripe_changed_them() {
         let subscription = SubscriptionObject::new("sub_1", "cus_1");
         let (old, new) = (
-            subscription.render(Shape::V2022),
-            subscription.render(Shape::Endive),
+            subscription.render(Shape::Old),
+            subscription.render(Shape::New),
         );
         assert!(old["current_period_end"].is_i64());
         assert!(old["items"]["data"][0]["current_period_end"].is_null());
         assert!(new["current_period_end"].is_null());
         assert!(new["items"]["data"][0]["current_period_end"].is_i64());
         let invoice = InvoiceObject::new("in_1", "cus_1", Some("sub_1"));
-        let (old, new) = (invoice.render(Shape::V2022), invoice.render(Shape::Endive));
+        let (old, new) = (invoice.render(Shape::Old), invoice.render(Shape::New));
         assert_eq!(old["subscription"], "sub_1");
         assert!(new["subscription"].is_null());
         assert_eq!(
