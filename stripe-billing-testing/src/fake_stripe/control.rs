@@ -5,10 +5,12 @@ use serde_json::Value;
 use super::{
     FakeStripe,
     calendar::Interval,
+    card::Card,
     engine::{Completed, FirstPayment, NewSub},
     error::ApiError,
-    model::{Card, Customer, Metadata, Price, Product, Resource},
+    model::{Customer, Metadata, Price, Product},
     state::State,
+    table::Resource,
 };
 
 /// A price to add, with its product.
@@ -237,19 +239,13 @@ impl FakeStripe {
     }
 
     /// Adds a customer; its id. An empty e-mail is none.
-    ///
-    /// # Errors
-    /// None at present.
-    pub fn create_customer<K: Into<String>, V: Into<String>>(
-        &self,
-        email: &str,
-        metadata: impl IntoIterator<Item = (K, V)>,
-    ) -> Result<String, ApiError> {
+    #[must_use]
+    pub fn create_customer(&self, email: &str, metadata: &[(&str, &str)]) -> String {
         let metadata = metadata
-            .into_iter()
-            .map(|(k, v)| (k.into(), v.into()))
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect();
-        Ok(self.inner.with(|state| state.add_customer(email, metadata)))
+        self.inner.with(|state| state.add_customer(email, metadata))
     }
 
     /// Begins a subscription and tries its first payment; its id.

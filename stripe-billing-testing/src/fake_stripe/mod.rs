@@ -14,7 +14,7 @@
 //!     .price(NewPrice::recurring("price_pro", 1_900, "usd", Interval::Month).product("Pro"))
 //!     .start()
 //!     .await?;
-//! let customer = fake.create_customer("ada@example.com", [("app_user", "ada")])?;
+//! let customer = fake.create_customer("ada@example.com", &[("app_user", "ada")]);
 //! fake.set_card(&customer, Card::Good)?;
 //! let sub = fake.create_subscription(NewSubscription::new(&customer, "price_pro"))?;
 //!
@@ -28,6 +28,7 @@
 
 mod builder;
 mod calendar;
+mod card;
 mod clock;
 mod control;
 mod delivery;
@@ -40,10 +41,12 @@ mod model;
 mod objects;
 mod render;
 mod state;
+mod table;
 mod version;
 
 pub use builder::{FakeStripeBuilder, StartError};
 pub use calendar::Interval;
+pub use card::Card;
 pub use clock::WallClock;
 pub use control::{NewPrice, NewSubscription};
 pub use delivery::{Attempt, Delivery, Outcome};
@@ -51,7 +54,7 @@ pub use engine::Completed;
 pub use error::ApiError;
 pub use events::{EventBuilder, FakeEvent, SignedEvent, signature_header, signed};
 pub use http::Fault;
-pub use model::Card;
+
 pub use state::Exhausted;
 pub use version::ApiVersion;
 

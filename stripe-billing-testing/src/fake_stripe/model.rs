@@ -1,105 +1,10 @@
 //! What the fake knows, in types. The JSON of each object is made in [`super::objects`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use serde_json::Value;
-
-use super::{calendar::Interval, error::Decline};
+use super::{calendar::Interval, card::Card, error::Decline};
 
 pub(super) type Metadata = BTreeMap<String, String>;
-
-/// Objects that have an id and a JSON form in the newest shape.
-pub(super) trait Resource {
-    fn id(&self) -> &str;
-    fn json(&self) -> Value;
-}
-
-/// Rows in the order of their creation.
-#[derive(Debug)]
-pub(super) struct Table<T> {
-    rows: Vec<T>,
-    by_id: HashMap<String, usize>,
-}
-
-impl<T> Default for Table<T> {
-    fn default() -> Self {
-        Self {
-            rows: Vec::new(),
-            by_id: HashMap::new(),
-        }
-    }
-}
-
-impl<T: Resource> Table<T> {
-    pub(super) fn add(&mut self, row: T) {
-        self.by_id.insert(row.id().to_owned(), self.rows.len());
-        self.rows.push(row);
-    }
-
-    pub(super) fn get(&self, id: &str) -> Option<&T> {
-        self.by_id.get(id).map(|&at| &self.rows[at])
-    }
-
-    pub(super) fn get_mut(&mut self, id: &str) -> Option<&mut T> {
-        self.by_id.get(id).map(|&at| &mut self.rows[at])
-    }
-
-    /// Newest first, as Stripe lists.
-    pub(super) fn newest_first(&self) -> impl Iterator<Item = &T> {
-        self.rows.iter().rev()
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.rows.iter()
-    }
-}
-
-/// The test cards the fake knows, by what happens when they are charged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub enum Card {
-    /// `4242 4242 4242 4242`: every charge succeeds.
-    #[default]
-    Good,
-    /// `4000 0000 0000 0002`: declined at once, and cannot be attached to a customer.
-    Declined,
-    /// `4000 0000 0000 0341`: can be attached and pays while the customer is present; every later
-    /// charge (a renewal, a retry) fails with `insufficient_funds`.
-    FailsOnRenewal,
-}
-
-impl Card {
-    /// The card's number.
-    #[must_use]
-    pub const fn number(self) -> &'static str {
-        match self {
-            Self::Good => "4242424242424242",
-            Self::Declined => "4000000000000002",
-            Self::FailsOnRenewal => "4000000000000341",
-        }
-    }
-
-    /// Reads a number with or without spaces; `None` for any other card.
-    #[must_use]
-    pub fn from_number(number: &str) -> Option<Self> {
-        let digits: String = number.chars().filter(char::is_ascii_digit).collect();
-        [Self::Good, Self::Declined, Self::FailsOnRenewal]
-            .into_iter()
-            .find(|c| c.number() == digits)
-    }
-
-    pub(super) fn last4(self) -> &'static str {
-        &self.number()[12..]
-    }
-
-    /// What the bank says, with the customer present or not.
-    pub(super) const fn charge(self, present: bool) -> Result<(), Decline> {
-        match (self, present) {
-            (Self::Good, _) | (Self::FailsOnRenewal, true) => Ok(()),
-            (Self::Declined, _) => Err(Decline::Generic),
-            (Self::FailsOnRenewal, false) => Err(Decline::InsufficientFunds),
-        }
-    }
-}
 
 #[derive(Clone, Debug)]
 pub(super) struct Customer {

@@ -14,8 +14,9 @@ use super::{
     ids::Ids,
     model::{
         Charge, Customer, Dispute, Invoice, InvoicePayment, PaymentIntent, PaymentMethod,
-        PortalSession, Price, Product, Refund, Resource, Session, SetupIntent, Subscription, Table,
+        PortalSession, Price, Product, Refund, Session, SetupIntent, Subscription,
     },
+    table::{Resource, Table},
     version::ApiVersion,
 };
 

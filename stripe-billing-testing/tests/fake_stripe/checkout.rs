@@ -30,7 +30,7 @@ fn verify(signature: &str, body: &[u8], secret: &str) -> i64 {
     t.parse().unwrap()
 }
 
-const NEW_ORDER: [&str; 14] = [
+const NEW_ORDER: [&str; 13] = [
     "customer.created",
     "payment_intent.created",
     "charge.succeeded",
@@ -44,7 +44,6 @@ const NEW_ORDER: [&str; 14] = [
     "invoice_payment.paid",
     "customer.updated",
     "checkout.session.completed",
-    "",
 ];
 
 #[tokio::test]
@@ -93,7 +92,7 @@ async fn the_page_takes_a_card_and_signed_webhooks_arrive_in_order() {
     );
 
     fake.wait_idle().await;
-    assert_eq!(hook.kinds(), NEW_ORDER[..13]);
+    assert_eq!(hook.kinds(), NEW_ORDER);
     for received in hook.all() {
         assert_eq!(verify(&received.signature, &received.body, SECRET), wall);
         let event = received.json();
@@ -331,9 +330,7 @@ async fn a_credit_pack_is_paid_once_by_customer_or_guest() {
     );
     assert_eq!(api.get(&lines, &[]).await["data"][0]["quantity"], 3);
 
-    let customer = fake
-        .create_customer("ada@example.com", [("app_user", "ada")])
-        .unwrap();
+    let customer = fake.create_customer("ada@example.com", &[("app_user", "ada")]);
     let mut params = params.to_vec();
     params.push(("customer", &customer));
     let session = api.post("/v1/checkout/sessions", &params).await;
@@ -413,9 +410,7 @@ async fn the_portal_cancels_resumes_and_changes_the_card() {
     assert_eq!(act("cancel_now", "").await, 303);
     assert_eq!(fake.object(&sub).unwrap()["status"], "canceled");
 
-    let stranger = fake
-        .create_customer("eve@example.com", [("app_user", "eve")])
-        .unwrap();
+    let stranger = fake.create_customer("eve@example.com", &[("app_user", "eve")]);
     let portal = api
         .post("/v1/billing_portal/sessions", &[("customer", &stranger)])
         .await;

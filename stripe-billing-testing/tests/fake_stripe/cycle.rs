@@ -12,9 +12,7 @@ use crate::support::{Api, START, builder, days, fake, taken};
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn subscriber(fake: &FakeStripe, card: Card) -> (String, String) {
-    let customer = fake
-        .create_customer("ada@example.com", [("app_user", "ada")])
-        .unwrap();
+    let customer = fake.create_customer("ada@example.com", &[("app_user", "ada")]);
     fake.set_card(&customer, card).unwrap();
     let sub = fake
         .create_subscription(NewSubscription::new(&customer, "price_pro"))
@@ -34,9 +32,7 @@ fn json_of(fake: &FakeStripe, event: &FakeEvent) -> Value {
 #[tokio::test]
 async fn an_api_subscription_starts_incomplete_and_becomes_active() {
     let fake = fake().await;
-    let customer = fake
-        .create_customer("ada@example.com", [("a", "b")])
-        .unwrap();
+    let customer = fake.create_customer("ada@example.com", &[("a", "b")]);
     let error = fake
         .create_subscription(NewSubscription::new(&customer, "price_pro"))
         .unwrap_err();

@@ -18,8 +18,7 @@ async fn with_receiver() -> (FakeStripe, Receiver) {
 }
 
 fn customer(fake: &FakeStripe, n: u32) -> String {
-    fake.create_customer(&format!("c{n}@example.com"), [("n", n.to_string())])
-        .unwrap()
+    fake.create_customer(&format!("c{n}@example.com"), &[("n", &n.to_string())])
 }
 
 fn ids(hook: &Receiver) -> Vec<String> {

@@ -2,9 +2,11 @@
 
 use super::{NewSub, payment::Payment};
 use crate::fake_stripe::{
+    card::Card,
     error::ApiError,
-    model::{Card, Customer, Metadata, Mode, Resource, Session, Status},
+    model::{Customer, Metadata, Mode, Session, Status},
     state::{Cause, State, update},
+    table::Resource,
 };
 
 /// A completed checkout.

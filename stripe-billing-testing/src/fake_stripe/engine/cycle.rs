@@ -3,8 +3,9 @@
 use crate::fake_stripe::{
     calendar::next_boundary,
     error::ApiError,
-    model::{Resource, Status},
+    model::Status,
     state::{Due, State, update},
+    table::Resource,
 };
 
 impl State {

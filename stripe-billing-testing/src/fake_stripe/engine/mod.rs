@@ -1,6 +1,7 @@
 //! What Stripe does by itself: every function here is synchronous and works on [`State`] alone.
 
 mod checkout;
+mod collect;
 mod cycle;
 mod invoice;
 mod payment;
@@ -9,7 +10,7 @@ mod refund;
 mod subscription;
 
 pub use checkout::Completed;
-pub(super) use invoice::Collect;
+pub(super) use collect::Collect;
 pub(super) use plan::{ItemChange, Proration};
 pub(super) use subscription::{FirstPayment, NewSub};
 

@@ -1,9 +1,11 @@
 //! Cards, payment intents and charges.
 
 use crate::fake_stripe::{
+    card::Card,
     error::{ApiError, Decline},
-    model::{Card, Charge, Metadata, PaymentIntent, PaymentMethod, Resource, SetupIntent},
+    model::{Charge, Metadata, PaymentIntent, PaymentMethod, SetupIntent},
     state::{State, update},
+    table::Resource,
 };
 
 /// What a payment is for.

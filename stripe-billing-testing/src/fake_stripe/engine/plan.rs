@@ -6,8 +6,9 @@ use super::invoice::NewInvoice;
 use crate::fake_stripe::{
     calendar::next_boundary,
     error::ApiError,
-    model::{Invoice, Item, Line, Price, Resource, Status, Subscription},
+    model::{Invoice, Item, Line, Price, Status, Subscription},
     state::{Due, State},
+    table::Resource,
 };
 
 /// `proration_behavior`.

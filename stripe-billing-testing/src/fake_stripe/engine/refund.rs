@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use crate::fake_stripe::{
     error::ApiError,
-    model::{Dispute, Metadata, Refund, Resource},
+    model::{Dispute, Metadata, Refund},
     state::{State, update},
+    table::Resource,
 };
 
 impl State {
@@ -62,7 +63,7 @@ impl State {
             charge.receipt += 1;
         })?;
         let (before, after) = update(&mut self.refunds, &id, "refund", |refund| {
-            refund.reference = true
+            refund.reference = true;
         })?;
         self.emit("refund.updated", after, Some(before));
         Ok(id)
@@ -81,11 +82,11 @@ impl State {
         }
         let (charge, amount) = (refund.charge.clone(), refund.amount);
         let (_, after) = update(&mut self.refunds, id, "refund", |refund| {
-            refund.status = "failed"
+            refund.status = "failed";
         })?;
         self.emit("refund.failed", after, None);
         self.change_charge(&charge, "charge.updated", |charge| {
-            charge.amount_refunded -= amount
+            charge.amount_refunded -= amount;
         })
     }
 

@@ -2,15 +2,13 @@
 
 use serde_json::Value;
 
-use super::{
-    DAY, HOUR,
-    invoice::{Collect, NewInvoice},
-};
+use super::{DAY, HOUR, collect::Collect, invoice::NewInvoice};
 use crate::fake_stripe::{
     calendar::next_boundary,
     error::ApiError,
-    model::{Item, Metadata, Price, Resource, Status, Subscription},
+    model::{Item, Metadata, Price, Status, Subscription},
     state::{Due, State},
+    table::Resource,
 };
 
 /// A subscription to begin.

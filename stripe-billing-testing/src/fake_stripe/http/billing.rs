@@ -5,8 +5,8 @@ use super::{Call, Routed, listing, subscriptions::changes_from};
 use crate::fake_stripe::{
     engine::Collect,
     error::ApiError,
-    model::{Resource, Table},
     state::State,
+    table::{Resource, Table},
 };
 
 fn one<T: Resource>(table: &Table<T>, what: &str, id: &str) -> Result<Value, ApiError> {

@@ -5,8 +5,9 @@ use super::{Call, Routed, listing, params::Params};
 use crate::fake_stripe::{
     calendar::Interval,
     error::ApiError,
-    model::{Metadata, Price, Product, Resource},
+    model::{Metadata, Price, Product},
     state::{State, update},
+    table::Resource,
 };
 
 pub(super) fn products(state: &mut State, call: &Call, rest: &[&str]) -> Routed {

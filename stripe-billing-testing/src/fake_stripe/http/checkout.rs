@@ -4,8 +4,9 @@ use serde_json::Value;
 use super::{Call, Routed, catalog::price_from, listing, params::Params};
 use crate::fake_stripe::{
     error::ApiError,
-    model::{Mode, PortalSession, Price, Resource, Session},
+    model::{Mode, PortalSession, Price, Session},
     state::{Due, State},
+    table::Resource,
 };
 
 const SESSION: [&str; 38] = [

@@ -2,11 +2,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::{Call, Routed, listing};
-use crate::fake_stripe::{
-    error::ApiError,
-    model::{Customer, Resource},
-    state::State,
-};
+use crate::fake_stripe::{error::ApiError, model::Customer, state::State, table::Resource};
 
 const FIELDS: [&str; 14] = [
     "email",

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::params::Params;
 use crate::fake_stripe::{
     error::ApiError,
-    model::{Resource, Table},
     state::State,
+    table::{Resource, Table},
     version::ApiVersion,
 };
 

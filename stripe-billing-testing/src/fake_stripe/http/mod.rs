@@ -8,7 +8,6 @@ mod connection;
 mod customers;
 mod events;
 mod faults;
-mod html;
 mod idempotency;
 mod listing;
 mod pages;

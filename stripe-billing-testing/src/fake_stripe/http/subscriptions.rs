@@ -5,8 +5,9 @@ use super::{Call, Routed, catalog::price_from, listing, params::Params};
 use crate::fake_stripe::{
     engine::{FirstPayment, ItemChange, NewSub, Proration},
     error::ApiError,
-    model::{Price, Resource, Status, Subscription},
+    model::{Price, Status, Subscription},
     state::State,
+    table::Resource,
 };
 
 const FIELDS: [&str; 24] = [

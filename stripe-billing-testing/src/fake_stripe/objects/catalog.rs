@@ -1,7 +1,9 @@
 use serde_json::{Value, json};
 
-use crate::fake_stripe::model::{
-    Card, Customer, PaymentMethod, PortalSession, Price, Product, Resource, SetupIntent,
+use crate::fake_stripe::{
+    card::Card,
+    model::{Customer, PaymentMethod, PortalSession, Price, Product, SetupIntent},
+    table::Resource,
 };
 
 impl Resource for Customer {

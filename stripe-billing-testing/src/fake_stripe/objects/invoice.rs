@@ -1,7 +1,10 @@
 use serde_json::{Value, json};
 
 use super::{embedded_list, plan_json};
-use crate::fake_stripe::model::{Invoice, InvoicePayment, Line, Resource};
+use crate::fake_stripe::{
+    model::{Invoice, InvoicePayment, Line},
+    table::Resource,
+};
 
 impl Resource for Invoice {
     fn id(&self) -> &str {

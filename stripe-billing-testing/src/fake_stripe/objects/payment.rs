@@ -1,7 +1,10 @@
 use serde_json::{Value, json};
 
 use super::absent;
-use crate::fake_stripe::model::{Charge, Dispute, PaymentIntent, Refund, Resource};
+use crate::fake_stripe::{
+    model::{Charge, Dispute, PaymentIntent, Refund},
+    table::Resource,
+};
 
 impl Resource for PaymentIntent {
     fn id(&self) -> &str {

@@ -1,7 +1,10 @@
 use serde_json::{Value, json};
 
 use super::absent;
-use crate::fake_stripe::model::{Mode, Resource, Session};
+use crate::fake_stripe::{
+    model::{Mode, Session},
+    table::Resource,
+};
 
 impl Resource for Session {
     fn id(&self) -> &str {

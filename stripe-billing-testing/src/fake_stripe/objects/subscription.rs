@@ -1,7 +1,10 @@
 use serde_json::{Value, json};
 
 use super::{embedded_list, plan_json};
-use crate::fake_stripe::model::{Item, Resource, Subscription};
+use crate::fake_stripe::{
+    model::{Item, Subscription},
+    table::Resource,
+};
 
 impl Resource for Subscription {
     fn id(&self) -> &str {

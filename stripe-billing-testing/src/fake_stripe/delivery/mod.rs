@@ -1,7 +1,9 @@
 //! Webhooks over real HTTP, with trouble on order.
 
+mod queue;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::BTreeSet,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -10,6 +12,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore, watch};
 
+use self::queue::{Job, Queue};
 use super::{
     clock::WallClock,
     events::{FakeEvent, signature_header},
@@ -53,30 +56,6 @@ pub struct Attempt {
     pub outcome: Outcome,
 }
 
-#[derive(Clone)]
-struct Job {
-    event: FakeEvent,
-    endpoint: usize,
-    attempt: u32,
-}
-
-struct Queue {
-    ready: VecDeque<Job>,
-    held: Vec<Job>,
-    failed: Vec<Job>,
-    /// Ready, in flight, or waiting for a retry.
-    outstanding: usize,
-    /// (event, endpoint) not acknowledged yet.
-    pending: BTreeMap<String, BTreeSet<usize>>,
-    paused: bool,
-    reorder: Option<Dice>,
-    duplicates: u32,
-    drop_next: u32,
-    drop_fraction: Option<(f64, Dice)>,
-    delay: Duration,
-    log: Vec<Attempt>,
-}
-
 struct Shared {
     endpoints: Vec<Endpoint>,
     client: reqwest::Client,
@@ -116,20 +95,7 @@ impl Delivery {
             tries: setup.tries.max(1),
             backoff: setup.backoff,
             lanes: Arc::new(Semaphore::new(setup.lanes.max(1))),
-            queue: Mutex::new(Queue {
-                ready: VecDeque::new(),
-                held: Vec::new(),
-                failed: Vec::new(),
-                outstanding: 0,
-                pending: BTreeMap::new(),
-                paused: false,
-                reorder: None,
-                duplicates: 0,
-                drop_next: 0,
-                drop_fraction: None,
-                delay: Duration::ZERO,
-                log: Vec::new(),
-            }),
+            queue: Mutex::new(Queue::default()),
             wake: Notify::new(),
             outstanding: watch::Sender::new(0),
         }))
@@ -396,46 +362,6 @@ impl Delivery {
                 Outcome::Answered(status)
             }
             Err(error) => Outcome::Unreachable(error.to_string()),
-        }
-    }
-}
-
-impl Queue {
-    fn loses_one(&mut self) -> bool {
-        if self.drop_next > 0 {
-            self.drop_next -= 1;
-            return true;
-        }
-        self.drop_fraction
-            .as_mut()
-            .is_some_and(|(fraction, dice)| dice.chance(*fraction))
-    }
-
-    fn admit(&mut self, job: Job) {
-        if self.paused || self.reorder.is_some() {
-            self.held.push(job);
-        } else {
-            self.outstanding += 1;
-            self.ready.push_back(job);
-        }
-    }
-
-    fn release(&mut self) {
-        let mut held = std::mem::take(&mut self.held);
-        if let Some(dice) = &mut self.reorder {
-            dice.shuffle(&mut held);
-        }
-        self.outstanding += held.len();
-        self.ready.extend(held);
-    }
-
-    fn acknowledge(&mut self, job: &Job) {
-        let Some(endpoints) = self.pending.get_mut(job.event.id()) else {
-            return;
-        };
-        endpoints.remove(&job.endpoint);
-        if endpoints.is_empty() {
-            self.pending.remove(job.event.id());
         }
     }
 }
