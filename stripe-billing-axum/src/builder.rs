@@ -184,9 +184,9 @@ fn wrong_page(url: &str) -> Option<&'static str> {
     if url.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Some("there is white space in the address");
     }
-    if url.starts_with('/') {
+    if let Some(rest) = url.strip_prefix('/') {
         // `//host` and `/\host` are addresses of other hosts to a browser.
-        let foreign = url[1..].starts_with(['/', '\\']);
+        let foreign = rest.starts_with(['/', '\\']);
         return foreign.then_some("a path starts with one slash");
     }
     // The placeholder is Stripe's, and no character of it may stand in a URI.
