@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta};
 use stripe_billing_core::catalog::{Catalog, Link, Plan, PlanPrice};
-use stripe_billing_core::state::ObjectRef;
+use stripe_billing_core::state::{ObjectRef, Record};
 use stripe_billing_core::store::{LoadRequest, Store};
 use stripe_billing_core::stripe::Event;
 use stripe_billing_core::webhook::{WebhookSecret, sign};
@@ -119,7 +119,7 @@ impl World {
         let records = subject
             .records
             .values()
-            .map(|record| story.restore(&serde_json::to_string(record).expect("records serialise")))
+            .map(|record| story.restore(&without_fingerprints(record)))
             .collect();
         let account = story.rename(ACCOUNT);
         let told = self.recorder.0.lock().expect("not poisoned");
@@ -152,6 +152,17 @@ impl World {
             .map(|(_, count)| *count)
             .collect()
     }
+}
+
+/// A record as JSON. Fingerprints of snapshots depend on the ids in them, so only their being there
+/// counts.
+fn without_fingerprints(record: &Record) -> String {
+    let mut json = serde_json::to_value(record).expect("records serialise");
+    for head in json["versions"].as_array_mut().into_iter().flatten() {
+        let known = !head["before"].is_null();
+        head["before"] = known.into();
+    }
+    json.to_string()
 }
 
 /// Nothing is due now or later, and nothing is leased.
