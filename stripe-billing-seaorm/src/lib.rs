@@ -1,1 +1,36 @@
-//! stripe-billing-seaorm
+//! Storage for [`stripe_billing_core`] on SQLite (embedded, the default), Postgres and
+//! MySQL/MariaDB, through SeaORM.
+//!
+//! [`SeaOrmStore`] is all of it. It owns its tables: connecting creates and migrates them, under a
+//! prefix, beside the app's own if need be. Enable the features `postgres` and `mysql` for those.
+//!
+//! What it promises beyond the traits' contracts:
+//! - An event is acknowledged only once it is durable. Deliveries that arrive at the same time
+//!   share a commit; one that the database refuses does not fail its neighbours.
+//! - On SQLite writing has one connection and takes its lock at once; reads never wait for it.
+//! - Every driver error is classified in one table, so that callers know whether a retry helps.
+//!
+//! Times are kept as Unix microseconds, UTC.
+
+mod builder;
+mod calls;
+mod claim;
+mod classify;
+mod commit;
+mod connect;
+mod db;
+mod dialect;
+mod error;
+mod inbox;
+mod inspect;
+mod intake;
+mod load;
+mod migrate;
+mod settle;
+mod sql;
+mod store;
+mod url;
+
+pub use builder::{SeaOrmStoreBuilder, Source};
+pub use error::ConnectError;
+pub use store::SeaOrmStore;

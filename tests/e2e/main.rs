@@ -1,7 +1,9 @@
 //! End-to-end tests across the crates, in one binary.
 
 mod backends;
+mod browser;
 mod docs;
 mod faults;
 mod orders;
+mod quickstart;
 mod world;

@@ -1,0 +1,394 @@
+//! The environment, checked: a pure function that names every mistake at once.
+
+use std::net::SocketAddr;
+
+use chrono::TimeDelta;
+use stripe_billing_core::Secret;
+use stripe_billing_core::catalog::Catalog;
+use stripe_billing_core::stripe::{StripeApi, StripeClient};
+use tracing_subscriber::EnvFilter;
+
+/// What is sold when `BILLING_CATALOG` names no file.
+const DEMO_CATALOG: &str = include_str!("catalog.toml");
+
+/// Which Stripe there is.
+#[derive(Clone, Debug)]
+pub(crate) enum Stripe {
+    /// One inside the process, with a clock that can be moved.
+    Fake,
+    /// The real one, or another server that speaks its language.
+    Live(Box<StripeClient>),
+    /// None: everything is decided from what the events say, and nothing is sold.
+    None,
+}
+
+/// Everything the server is told from outside.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) listen: SocketAddr,
+    pub(crate) database: Secret,
+    pub(crate) catalog: Catalog,
+    /// Never empty, except with [`Stripe::Fake`], which then gets one of its own.
+    pub(crate) webhook_secrets: Vec<Secret>,
+    pub(crate) stripe: Stripe,
+    /// Made up and printed at start where there is none.
+    pub(crate) operator_token: Option<Secret>,
+    /// Apply only events of this mode; both where there is none.
+    pub(crate) livemode: Option<bool>,
+    pub(crate) payments_enabled: bool,
+    pub(crate) log: String,
+    pub(crate) lease: TimeDelta,
+    pub(crate) workers: usize,
+    /// Variables that are set and have no effect here.
+    pub(crate) unused: Vec<&'static str>,
+}
+
+/// Collects mistakes while it reads.
+struct Reader<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+    mistakes: Vec<String>,
+}
+
+impl Reader<'_> {
+    /// A variable that is set to something.
+    fn text(&self, name: &str) -> Option<String> {
+        let value = (self.lookup)(name)?.trim().to_owned();
+        (!value.is_empty()).then_some(value)
+    }
+
+    fn wrong(&mut self, mistake: impl Into<String>) {
+        self.mistakes.push(mistake.into());
+    }
+
+    /// A variable read by `read`; what cannot be read is a mistake and counts as `default`.
+    fn value<T>(
+        &mut self,
+        name: &str,
+        default: T,
+        expected: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> T {
+        let Some(text) = self.text(name) else {
+            return default;
+        };
+        read(&text).unwrap_or_else(|| {
+            let shown: String = text.chars().take(60).collect();
+            self.wrong(format!(
+                "{name}: `{}` is not {expected}",
+                shown.escape_debug()
+            ));
+            default
+        })
+    }
+}
+
+impl Config {
+    /// Reads the environment through `lookup` and files through `read_file`.
+    ///
+    /// # Errors
+    /// Every mistake, each with the variable that it is in.
+    pub(crate) fn read(
+        lookup: &dyn Fn(&str) -> Option<String>,
+        read_file: &dyn Fn(&str) -> std::io::Result<String>,
+    ) -> Result<Self, Vec<String>> {
+        let mut from = Reader {
+            lookup,
+            mistakes: Vec::new(),
+        };
+        let boolean = |text: &str| match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Some(true),
+            "false" | "0" | "no" | "off" => Some(false),
+            _ => None,
+        };
+        let stripe = stripe(&mut from);
+        let config = Self {
+            listen: from.value(
+                "BILLING_LISTEN",
+                SocketAddr::from(([127, 0, 0, 1], 3000)),
+                "an address such as 127.0.0.1:3000",
+                |text| text.parse().ok(),
+            ),
+            database: database(&mut from),
+            catalog: catalog(&mut from, read_file),
+            webhook_secrets: secrets(&mut from, matches!(stripe, Stripe::Fake)),
+            livemode: livemode(&mut from, &stripe),
+            operator_token: from.text("BILLING_OPERATOR_TOKEN").map(Secret::from),
+            payments_enabled: from.value("PAYMENTS_ENABLED", true, "`true` or `false`", boolean),
+            log: log(&mut from),
+            lease: from.value(
+                "BILLING_LEASE_SECONDS",
+                TimeDelta::seconds(120),
+                "a number of seconds from 1 to 86400",
+                |text| {
+                    let seconds = text.parse().ok().filter(|it| (1..=86_400).contains(it))?;
+                    TimeDelta::try_seconds(seconds)
+                },
+            ),
+            workers: from.value("BILLING_WORKERS", 4, "a number from 0 to 64", |text| {
+                text.parse().ok().filter(|count| *count <= 64)
+            }),
+            unused: unused(&from, &stripe),
+            stripe,
+        };
+        if from.mistakes.is_empty() {
+            Ok(config)
+        } else {
+            Err(from.mistakes)
+        }
+    }
+}
+
+fn stripe(from: &mut Reader<'_>) -> Stripe {
+    let key = from.text("STRIPE_SECRET_KEY");
+    let default = if key.is_some() { "live" } else { "fake" };
+    let mode = from
+        .text("BILLING_STRIPE")
+        .unwrap_or_else(|| default.to_owned());
+    match mode.as_str() {
+        "fake" => Stripe::Fake,
+        "none" => Stripe::None,
+        "live" => {
+            let Some(key) = key else {
+                from.wrong("STRIPE_SECRET_KEY: is not set, and BILLING_STRIPE is `live`");
+                return Stripe::None;
+            };
+            let mut client = StripeClient::builder(key.as_str());
+            if let Some(base) = from.text("STRIPE_API_BASE") {
+                client = client.api_base(base);
+            }
+            match client.build() {
+                Ok(client) => Stripe::Live(Box::new(client)),
+                Err(error) => {
+                    for problem in error.problems() {
+                        from.wrong(format!("STRIPE_SECRET_KEY, STRIPE_API_BASE: {problem}"));
+                    }
+                    Stripe::None
+                }
+            }
+        }
+        other => {
+            let shown = other.escape_debug();
+            from.wrong(format!(
+                "BILLING_STRIPE: `{shown}` is not `fake`, `live` or `none`"
+            ));
+            Stripe::None
+        }
+    }
+}
+
+fn database(from: &mut Reader<'_>) -> Secret {
+    let url = from
+        .text("DATABASE_URL")
+        .unwrap_or_else(|| "sqlite://billing.db?mode=rwc".to_owned());
+    let scheme = url.split(':').next().unwrap_or_default();
+    let known = ["sqlite", "postgres", "postgresql", "mysql", "mariadb"];
+    if !url.contains(':') || !known.contains(&scheme) {
+        // Never the URL itself: it may hold a password.
+        from.wrong(
+            "DATABASE_URL: has to begin with sqlite:, postgres: or mysql: (also for MariaDB), such \
+             as sqlite://billing.db?mode=rwc",
+        );
+    }
+    Secret::from(url)
+}
+
+fn catalog(from: &mut Reader<'_>, read_file: &dyn Fn(&str) -> std::io::Result<String>) -> Catalog {
+    let (name, text) = match from.text("BILLING_CATALOG") {
+        None => ("the demo's catalog".to_owned(), DEMO_CATALOG.to_owned()),
+        Some(path) => match read_file(&path) {
+            Ok(text) => (path, text),
+            Err(error) => {
+                from.wrong(format!("BILLING_CATALOG: {path} cannot be read: {error}"));
+                return Catalog::default();
+            }
+        },
+    };
+    Catalog::from_toml_with(&text, from.lookup).unwrap_or_else(|error| {
+        for mistake in error.mistakes {
+            from.wrong(format!("BILLING_CATALOG: {name}: {mistake}"));
+        }
+        Catalog::default()
+    })
+}
+
+fn secrets(from: &mut Reader<'_>, optional: bool) -> Vec<Secret> {
+    let Some(list) = from.text("STRIPE_WEBHOOK_SECRET") else {
+        if !optional {
+            from.wrong(
+                "STRIPE_WEBHOOK_SECRET: is not set; it is the endpoint's whsec_..., several \
+                 separated by commas while one is rolled",
+            );
+        }
+        return Vec::new();
+    };
+    if list.split(',').any(|secret| secret.trim().is_empty()) {
+        from.wrong("STRIPE_WEBHOOK_SECRET: one of the secrets is blank");
+    }
+    list.split(',')
+        .map(|secret| Secret::from(secret.trim()))
+        .collect()
+}
+
+fn livemode(from: &mut Reader<'_>, stripe: &Stripe) -> Option<bool> {
+    let of_key = match stripe {
+        Stripe::Live(client) => client.livemode(),
+        Stripe::Fake | Stripe::None => None,
+    };
+    let expected = "`true`, `false` or `any`";
+    let livemode = from.value("BILLING_LIVEMODE", of_key, expected, |text| match text {
+        "true" => Some(Some(true)),
+        "false" => Some(Some(false)),
+        "any" => Some(None),
+        _ => None,
+    });
+    if let (Some(wanted), Some(of_key)) = (livemode, of_key)
+        && wanted != of_key
+    {
+        let key = if of_key { "live" } else { "test" };
+        from.wrong(format!(
+            "BILLING_LIVEMODE: is {wanted}, and the secret key is a {key} key"
+        ));
+    }
+    livemode
+}
+
+fn log(from: &mut Reader<'_>) -> String {
+    let filter = from.text("RUST_LOG").unwrap_or_else(|| "info".to_owned());
+    if EnvFilter::try_new(&filter).is_err() {
+        from.wrong("RUST_LOG: is no filter such as `info` or `info,stripe_billing_core=debug`");
+    }
+    filter
+}
+
+fn unused(from: &Reader<'_>, stripe: &Stripe) -> Vec<&'static str> {
+    let mut candidates = vec!["REDIS_URL", "SMTP_URL"];
+    if !matches!(stripe, Stripe::Live(_)) {
+        candidates.extend(["STRIPE_SECRET_KEY", "STRIPE_API_BASE"]);
+    }
+    candidates.retain(|name| from.text(name).is_some());
+    candidates
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        let lookup = |name: &str| {
+            let found = variables.iter().find(|(variable, _)| *variable == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        let read_file = |path: &str| match path {
+            "good.toml" => Ok("[plan.pro]\n[[plan.pro.price]]\nid = \"${PRICE}\"\n".to_owned()),
+            "bad.toml" => Ok("[plan.pro]\nfeatures = 7\nnonsense = true\n".to_owned()),
+            _ => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
+        };
+        Config::read(&lookup, &read_file)
+    }
+
+    #[test]
+    fn nothing_at_all_is_the_demo() {
+        let config = read(&[]).unwrap();
+        assert!(matches!(config.stripe, Stripe::Fake));
+        assert_eq!(config.listen.to_string(), "127.0.0.1:3000");
+        assert_eq!(config.database.expose(), "sqlite://billing.db?mode=rwc");
+        assert_eq!(config.catalog.plans().len(), 2);
+        assert_eq!(config.webhook_secrets, []);
+        assert_eq!(config.livemode, None);
+        assert!(config.payments_enabled);
+        assert_eq!((config.lease, config.workers), (TimeDelta::seconds(120), 4));
+        assert_eq!(config.unused, Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_key_makes_it_real() {
+        let config = read(&[
+            ("STRIPE_SECRET_KEY", "sk_live_1"),
+            ("STRIPE_WEBHOOK_SECRET", "whsec_a, whsec_b"),
+            ("BILLING_CATALOG", "good.toml"),
+            ("PRICE", "price_1"),
+            ("SMTP_URL", "smtp://localhost"),
+        ])
+        .unwrap();
+        assert!(matches!(config.stripe, Stripe::Live(_)));
+        assert_eq!(config.livemode, Some(true));
+        assert_eq!(config.webhook_secrets.len(), 2);
+        assert!(config.catalog.plan_of_price("price_1").is_some());
+        assert_eq!(config.unused, ["SMTP_URL"]);
+        assert!(!format!("{config:?}").contains("sk_live_1"));
+        assert!(!format!("{config:?}").contains("whsec_a"));
+    }
+
+    #[test]
+    fn payloads_alone_need_a_secret_and_no_key() {
+        let config = read(&[
+            ("BILLING_STRIPE", "none"),
+            ("STRIPE_WEBHOOK_SECRET", "whsec_a"),
+        ]);
+        assert!(matches!(config.unwrap().stripe, Stripe::None));
+        let mistakes = read(&[("BILLING_STRIPE", "none")]).unwrap_err();
+        assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+        assert!(mistakes[0].starts_with("STRIPE_WEBHOOK_SECRET"));
+    }
+
+    #[test]
+    fn every_mistake_is_named_at_once_and_no_secret() {
+        let mistakes = read(&[
+            ("BILLING_LISTEN", "everywhere"),
+            ("DATABASE_URL", "oracle://app:tiger@db/billing"),
+            ("BILLING_CATALOG", "bad.toml"),
+            ("STRIPE_WEBHOOK_SECRET", "whsec_hush,,"),
+            ("BILLING_STRIPE", "live"),
+            ("BILLING_LIVEMODE", "maybe"),
+            ("PAYMENTS_ENABLED", "sometimes"),
+            ("RUST_LOG", "in=fo=x"),
+            ("BILLING_LEASE_SECONDS", "0"),
+            ("BILLING_WORKERS", "many"),
+        ])
+        .unwrap_err();
+        for name in [
+            "BILLING_LISTEN",
+            "DATABASE_URL",
+            "BILLING_CATALOG: bad.toml: line 2",
+            "BILLING_CATALOG: bad.toml: line 3",
+            "STRIPE_WEBHOOK_SECRET",
+            "STRIPE_SECRET_KEY",
+            "BILLING_LIVEMODE",
+            "PAYMENTS_ENABLED",
+            "RUST_LOG",
+            "BILLING_LEASE_SECONDS",
+            "BILLING_WORKERS",
+        ] {
+            let named = mistakes
+                .iter()
+                .filter(|mistake| mistake.starts_with(name))
+                .count();
+            assert_eq!(named, 1, "{name} in {mistakes:#?}");
+        }
+        let text = mistakes.join("\n");
+        assert!(
+            !text.contains("tiger") && !text.contains("whsec_hush"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn key_and_mode_have_to_agree() {
+        let mistakes = read(&[
+            ("STRIPE_SECRET_KEY", "sk_test_1"),
+            ("STRIPE_WEBHOOK_SECRET", "whsec_a"),
+            ("BILLING_LIVEMODE", "true"),
+        ])
+        .unwrap_err();
+        assert_eq!(
+            mistakes,
+            ["BILLING_LIVEMODE: is true, and the secret key is a test key"]
+        );
+    }
+
+    #[test]
+    fn a_missing_catalog_is_a_mistake() {
+        let mistakes = read(&[("BILLING_CATALOG", "none.toml")]).unwrap_err();
+        assert!(mistakes[0].starts_with("BILLING_CATALOG: none.toml cannot be read"));
+    }
+}

@@ -1,0 +1,9 @@
+//! The router, asked over HTTP without a socket.
+
+#![allow(clippy::unwrap_used)] // In the helpers too: a test that cannot go on fails.
+
+mod app;
+mod hostile;
+mod reading;
+mod selling;
+mod webhook;

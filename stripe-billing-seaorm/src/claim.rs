@@ -1,0 +1,245 @@
+//! Both queues are driven by one column: a row is due when `due_at` has come. A claim moves it to
+//! the end of the lease, so that work of a worker that died becomes due by itself.
+
+use chrono::{DateTime, Utc};
+use sea_orm::QueryResult;
+use stripe_billing_core::changes::OutboxEntry;
+use stripe_billing_core::queue::{ClaimRequest, Lease};
+use stripe_billing_core::store::{ClaimedEntry, ClaimedEvent, ReceivedEvent};
+use stripe_billing_core::{EventKey, StoreError, SubjectKey};
+
+use crate::classify::corrupt;
+use crate::db::{self, Db, column};
+use crate::dialect::{Dialect, repeated};
+use crate::inbox;
+
+/// What the two queues do differently.
+struct Queue {
+    table: &'static str,
+    /// The status of a claimed row.
+    claimed: &'static str,
+    /// Assignments besides status, due time, epoch and worker.
+    assignments: &'static str,
+    /// Columns after `seq`, `due_at` and `epoch`, of the row `q`.
+    columns: &'static str,
+    /// Of those, the ones that the claim itself changes, as they are before it.
+    crashes: bool,
+}
+
+const EVENTS: Queue = Queue {
+    table: "events",
+    claimed: "processing",
+    // A row that is claimed while it is claimed: its lease ran out.
+    assignments: "crashes = crashes + CASE WHEN status = 'processing' THEN 1 ELSE 0 END, ",
+    columns: "q.stripe_account, q.livemode, q.event_id, q.kind, q.event_type, q.api_version, \
+              q.created, q.received_at, q.payload, q.attempts",
+    crashes: true,
+};
+
+const OUTBOX: Queue = Queue {
+    table: "outbox",
+    claimed: "sending",
+    assignments: "",
+    columns: "q.stripe_account, q.livemode, q.subject, q.fact_key, q.body, q.attempts, \
+              (SELECT s.account FROM {p}subjects s WHERE s.stripe_account = q.stripe_account \
+              AND s.livemode = q.livemode AND s.id = q.subject)",
+    crashes: false,
+};
+
+/// Where the queue's own columns begin.
+const OWN: usize = 3;
+
+pub(crate) async fn events(
+    db: &Db,
+    request: &ClaimRequest,
+) -> Result<Vec<ClaimedEvent>, StoreError> {
+    let rows = claim(db, &EVENTS, &db.sql.event_due, request).await?;
+    sorted(&rows)?.into_iter().map(event).collect()
+}
+
+pub(crate) async fn facts(
+    db: &Db,
+    request: &ClaimRequest,
+) -> Result<Vec<ClaimedEntry>, StoreError> {
+    let rows = claim(db, &OUTBOX, &db.sql.fact_due, request).await?;
+    sorted(&rows)?.into_iter().map(fact).collect()
+}
+
+async fn claim(
+    db: &Db,
+    queue: &Queue,
+    is_due: &str,
+    request: &ClaimRequest,
+) -> Result<Vec<QueryResult>, StoreError> {
+    if request.limit == 0 {
+        return Ok(Vec::new());
+    }
+    match db.dialect {
+        Dialect::Postgres => claim_at_once(db, queue, request).await,
+        // An idle worker looks without taking the only write lock.
+        Dialect::Sqlite => {
+            let now = db::micros(request.now);
+            let due = db.query(db.reader(), is_due, vec![now.into()]).await?;
+            if due.is_empty() {
+                return Ok(Vec::new());
+            }
+            claim_locked(db, queue, request).await
+        }
+        Dialect::Mysql => claim_locked(db, queue, request).await,
+    }
+}
+
+/// Postgres: one statement. The limit is part of its text, so that the planner knows that the rows
+/// are few and goes by the index; a worker claims with the same limit every time.
+async fn claim_at_once(
+    db: &Db,
+    queue: &Queue,
+    request: &ClaimRequest,
+) -> Result<Vec<QueryResult>, StoreError> {
+    let Queue {
+        table,
+        claimed,
+        columns,
+        crashes,
+        ..
+    } = queue;
+    let limit = request.limit;
+    let (count, counted) = if *crashes {
+        (
+            "crashes = q.crashes + CASE WHEN q.status = 'processing' THEN 1 ELSE 0 END, ",
+            ", q.crashes",
+        )
+    } else {
+        ("", "")
+    };
+    let sql = db.render(&format!(
+        "WITH due AS MATERIALIZED (SELECT seq, due_at FROM {{p}}{table} WHERE due_at <= ? \
+         ORDER BY due_at, seq LIMIT {limit} FOR UPDATE SKIP LOCKED) \
+         UPDATE {{p}}{table} q SET status = '{claimed}', {count}due_at = ?, epoch = q.epoch + 1, \
+         worker = ? FROM due WHERE q.seq = due.seq \
+         RETURNING q.seq, due.due_at, q.epoch, {columns}{counted}"
+    ));
+    let values = vec![
+        db::micros(request.now).into(),
+        db::lease_end(request.now, request.lease).into(),
+        db::text(&request.worker),
+    ];
+    db.query(db.writer(), sql, values).await
+}
+
+/// MySQL and SQLite: select, then update what was selected, in one transaction.
+async fn claim_locked(
+    db: &Db,
+    queue: &Queue,
+    request: &ClaimRequest,
+) -> Result<Vec<QueryResult>, StoreError> {
+    let Queue {
+        table,
+        claimed,
+        assignments,
+        columns,
+        crashes,
+    } = queue;
+    // Without the index in force a small table would be scanned, and all of it locked.
+    let (index, locking) = match db.dialect {
+        Dialect::Mysql => (
+            format!(" FORCE INDEX ({{p}}{table}_due)"),
+            " FOR UPDATE SKIP LOCKED",
+        ),
+        Dialect::Sqlite | Dialect::Postgres => (String::new(), ""),
+    };
+    let counted = if *crashes {
+        ", q.crashes + CASE WHEN q.status = 'processing' THEN 1 ELSE 0 END"
+    } else {
+        ""
+    };
+    let limit = request.limit;
+    let select = db.render(&format!(
+        "SELECT q.seq, q.due_at, q.epoch + 1, {columns}{counted} FROM {{p}}{table} q{index} \
+         WHERE q.due_at <= ? ORDER BY q.due_at, q.seq LIMIT {limit}{locking}"
+    ));
+    let tx = db.begin().await?;
+    let rows = db
+        .query(&tx, select, vec![db::micros(request.now).into()])
+        .await?;
+    if rows.is_empty() {
+        db::rollback(tx).await?;
+        return Ok(rows);
+    }
+    let mut values = vec![
+        db::lease_end(request.now, request.lease).into(),
+        db::text(&request.worker),
+    ];
+    for row in &rows {
+        values.push(column::<i64>(row, 0)?.into());
+    }
+    // Few different lengths, so that few statements are prepared: the last one is repeated.
+    let places = rows.len().next_power_of_two();
+    if let Some(last) = values.last().cloned() {
+        values.resize(places + 2, last);
+    }
+    let update = db.render(&format!(
+        "UPDATE {{p}}{table} SET {assignments}status = '{claimed}', due_at = ?, \
+         epoch = epoch + 1, worker = ? WHERE seq IN ({})",
+        repeated("?", ", ", places)
+    ));
+    db.execute(&tx, update, values).await?;
+    db::commit(tx).await?;
+    Ok(rows)
+}
+
+/// The longest due first; no database promises an order of what an update returns.
+fn sorted(rows: &[QueryResult]) -> Result<Vec<&QueryResult>, StoreError> {
+    let mut keyed = Vec::with_capacity(rows.len());
+    for row in rows {
+        keyed.push(((column::<i64>(row, 1)?, column::<i64>(row, 0)?), row));
+    }
+    keyed.sort_unstable_by_key(|(key, _)| *key);
+    Ok(keyed.into_iter().map(|(_, row)| row).collect())
+}
+
+fn lease(row: &QueryResult) -> Result<Lease, StoreError> {
+    Ok(Lease {
+        seq: column(row, 0)?,
+        epoch: column(row, 2)?,
+    })
+}
+
+fn event(row: &QueryResult) -> Result<ClaimedEvent, StoreError> {
+    let kind: String = column(row, OWN + 3)?;
+    let received_at: DateTime<Utc> = db::time(row, OWN + 7)?;
+    Ok(ClaimedEvent {
+        lease: lease(row)?,
+        event: ReceivedEvent {
+            key: EventKey {
+                tenant: db::tenant(row, OWN)?,
+                id: column(row, OWN + 2)?,
+            },
+            kind: inbox::kind_of(&kind)?,
+            event_type: column(row, OWN + 4)?,
+            api_version: column(row, OWN + 5)?,
+            created: column(row, OWN + 6)?,
+            received_at,
+            payload: column::<Vec<u8>>(row, OWN + 8)?.into(),
+        },
+        attempts: db::count(row, OWN + 9)?,
+        crashes: db::count(row, OWN + 10)?,
+    })
+}
+
+fn fact(row: &QueryResult) -> Result<ClaimedEntry, StoreError> {
+    let body: String = column(row, OWN + 4)?;
+    Ok(ClaimedEntry {
+        lease: lease(row)?,
+        entry: OutboxEntry {
+            key: column(row, OWN + 3)?,
+            event: serde_json::from_str(&body).map_err(corrupt)?,
+        },
+        subject: SubjectKey {
+            tenant: db::tenant(row, OWN)?,
+            id: column(row, OWN + 2)?,
+        },
+        account: column(row, OWN + 6)?,
+        attempts: db::count(row, OWN + 5)?,
+    })
+}

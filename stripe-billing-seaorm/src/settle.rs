@@ -1,0 +1,76 @@
+//! How an event ends, as columns.
+
+use chrono::{DateTime, Utc};
+use sea_orm::Value;
+use stripe_billing_core::StoreError;
+use stripe_billing_core::changes::Settlement;
+use stripe_billing_core::queue::{Failure, Lease};
+use stripe_billing_core::store::{Delivery, Settled};
+
+use crate::db::{self, Db};
+
+/// Status, due time, attempts spent, reason, message and class: the columns that a settlement sets,
+/// in the order of the statements.
+pub(crate) fn columns(settlement: &Settlement, now: DateTime<Utc>) -> [Value; 6] {
+    let none = || db::optional(None);
+    let row = |status: &str, due: Option<DateTime<Utc>>, cost: i64| {
+        (db::text(status), due.map(db::micros).into(), cost.into())
+    };
+    let ((status, due, cost), [reason, message, class]) = match settlement {
+        Settlement::Processed => (row("processed", None, 0), [none(), none(), none()]),
+        Settlement::Ignored(reason) => (
+            row("ignored", None, 0),
+            [db::text(reason.as_str()), none(), none()],
+        ),
+        Settlement::Parked(reason) => (
+            row("parked", None, 0),
+            [db::text(&reason.code()), none(), none()],
+        ),
+        Settlement::Retry { due, failure } => (row("retry_wait", Some(*due), 1), why(failure)),
+        Settlement::Dead(failure) => (row("dead", None, 1), why(failure)),
+        Settlement::Released => (row("received", Some(now), 0), [none(), none(), none()]),
+    };
+    [status, due, cost, reason, message, class]
+}
+
+fn why(failure: &Failure) -> [Value; 3] {
+    [
+        db::text(failure.code),
+        db::text(&failure.message),
+        db::text(failure.class.as_str()),
+    ]
+}
+
+/// Settles an event that changed nothing.
+pub(crate) async fn event(db: &Db, lease: &Lease, settled: &Settled) -> Result<bool, StoreError> {
+    let mut values = columns(&settled.settlement, settled.now).to_vec();
+    values.extend([
+        db::optional(settled.subject.as_deref()),
+        lease.seq.into(),
+        lease.epoch.into(),
+    ]);
+    let sql = db.sql.settle.as_str();
+    Ok(db.execute(db.writer(), sql, values).await? == 1)
+}
+
+/// Settles a fact.
+pub(crate) async fn fact(db: &Db, lease: &Lease, delivery: &Delivery) -> Result<bool, StoreError> {
+    let none = || [db::optional(None), db::optional(None), db::optional(None)];
+    let (status, due, cost, [reason, message, class]) = match delivery {
+        Delivery::Done => ("done", None, 0_i64, none()),
+        Delivery::Retry { due, failure } => ("pending", Some(*due), 1, why(failure)),
+        Delivery::Dead(failure) => ("dead", None, 1, why(failure)),
+    };
+    let values = vec![
+        db::text(status),
+        due.map(db::micros).into(),
+        cost.into(),
+        reason,
+        class,
+        message,
+        lease.seq.into(),
+        lease.epoch.into(),
+    ];
+    let sql = db.sql.settle_fact.as_str();
+    Ok(db.execute(db.writer(), sql, values).await? == 1)
+}
