@@ -263,10 +263,18 @@ pub async fn cache_1_no_interleaving_answers_older(fixture: &CacheFixture) {
     }
 }
 
-/// The same with real races: one task commits and tells the cache, seven look up, load and put.
+/// The same with real races: one task commits and tells the cache, mostly by an invalidation or
+/// always by a clear; seven look up, load and put.
 pub async fn cache_1_no_race_answers_older(fixture: &CacheFixture) {
+    for clears in [64, 1] {
+        race_loaders(fixture, clears).await;
+    }
+}
+
+/// Every so-many-th commit is told by a clear.
+async fn race_loaders(fixture: &CacheFixture, clears: i64) {
     const COMMITS: i64 = 2_000;
-    let key = AccountKey::from("acme");
+    let key = AccountKey::from(format!("account-{clears}").as_str());
     let truth = Arc::new(AtomicI64::new(1));
     let told = Arc::new(AtomicI64::new(0));
     let answered = Arc::new(AtomicI64::new(0));
@@ -280,7 +288,7 @@ pub async fn cache_1_no_race_answers_older(fixture: &CacheFixture) {
                 for commit in 2..=COMMITS {
                     truth.store(commit, Ordering::SeqCst);
                     tokio::task::yield_now().await;
-                    if commit % 64 == 0 {
+                    if commit % clears == 0 {
                         cache.clear().await;
                     } else {
                         cache.invalidate(&key).await;

@@ -235,6 +235,7 @@ pub async fn inspect_pages_have_no_gaps_and_no_repeats(fixture: &Fixture) {
     let mut seen: Vec<EventSummary> = Vec::new();
     let mut sizes = Vec::new();
     for turn in 0.. {
+        assert!(turn < 25, "pages come to an end: {sizes:?}");
         let page = list(fixture.other().as_ref(), &query).await;
         if page.is_empty() {
             break;
