@@ -104,6 +104,7 @@ impl SeaOrmStoreBuilder {
             Source::Connection(connection) => {
                 let dialect = of_connection(&connection)?;
                 let pools = Pools {
+                    batch_bytes: connect::batch_bytes(dialect, &connection).await,
                     write: connection.clone(),
                     read: connection,
                     suspicion: Suspicion::default(),

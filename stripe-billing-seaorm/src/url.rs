@@ -12,6 +12,10 @@ pub(crate) struct DatabaseUrl {
     pub(crate) dialect: Dialect,
     /// Without the password, so that drivers cannot log it.
     pub(crate) url: String,
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "mysql")),
+        allow(dead_code, reason = "a file has none")
+    )]
     pub(crate) password: Option<Secret>,
 }
 
@@ -79,7 +83,24 @@ impl DatabaseUrl {
         })
     }
 
+    /// A server on this machine.
+    #[cfg(any(feature = "postgres", test))]
+    pub(crate) fn is_local(&self) -> bool {
+        let authority = self.url.split_once("//").map_or("", |(_, rest)| rest);
+        let end = authority.find(['/', '?', '#']).unwrap_or(authority.len());
+        let host = authority[..end].rsplit('@').next().unwrap_or_default();
+        let host = match host.strip_prefix('[') {
+            Some(host) => host.split(']').next().unwrap_or_default(),
+            None => host.split(':').next().unwrap_or_default(),
+        };
+        host == "localhost"
+            || host
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|address| address.is_loopback())
+    }
+
     /// A SQLite database that lives in memory, and dies with its connection.
+    #[cfg(any(feature = "sqlite", test))]
     pub(crate) fn is_in_memory(&self) -> bool {
         self.dialect == Dialect::Sqlite
             && (self.url.contains(":memory:") || self.url.contains("mode=memory"))
@@ -117,6 +138,20 @@ mod tests {
         assert_eq!(url.dialect, Dialect::Mysql);
         assert_eq!(url.url, "mysql://root@127.0.0.1:3306/");
         assert!(url.password.is_none());
+    }
+
+    #[test]
+    fn servers_on_this_machine_are_known() {
+        for (url, local) in [
+            ("postgres://app:p@127.0.0.1:5432/x", true),
+            ("postgres://localhost/x", true),
+            ("postgres://app@[::1]:5432/x", true),
+            ("postgres://app@db.example.com/127.0.0.1", false),
+            ("postgres://localhost:p@db/x?host=y", false),
+            ("postgres:///x", false),
+        ] {
+            assert_eq!(DatabaseUrl::parse(url).unwrap().is_local(), local, "{url}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ on_every_backend!(
     a_caller_who_leaves_does_not_break_the_batch,
     broken_connections_are_replaced,
     an_event_comes_back_as_it_was,
+    long_events_go_in_several_batches_at_a_time,
 );
 
 async fn receive_all(
@@ -244,4 +245,34 @@ async fn an_event_comes_back_as_it_was(db: &TestDb) {
     let claimed = store.claim(&claim(10, start())).await.unwrap();
     let events: Vec<_> = claimed.into_iter().map(|claimed| claimed.event).collect();
     assert_eq!(events, [whole, sparse]);
+}
+
+async fn long_events_go_in_several_batches_at_a_time(db: &TestDb) {
+    // Encrypted where the server can: there batches are bounded by their length as well.
+    let store = match db.backend {
+        Backend::Postgres => {
+            let url = format!("{}?sslmode=prefer", db.url);
+            SeaOrmStore::connect(url).await.unwrap()
+        }
+        _ => db.store().await,
+    };
+    let mut events = Vec::new();
+    for n in 0..200 {
+        let mut event = event(&format!("evt_{}", n / 2));
+        let length = if n / 2 == 7 { 1_500_000 } else { 5_000 };
+        event.payload = "x".repeat(length).into();
+        events.push(event);
+    }
+    let mut stored = 0;
+    for answer in receive_all(&store, events).await {
+        match answer.unwrap() {
+            Receipt::Stored => stored += 1,
+            Receipt::Duplicate { differs } => assert!(!differs),
+        }
+    }
+    assert_eq!(stored, 100);
+    let claimed = store.claim(&claim(200, start())).await.unwrap();
+    assert_eq!(claimed.len(), 100);
+    let longest = claimed.iter().map(|c| c.event.payload.len()).max();
+    assert_eq!(longest, Some(1_500_000));
 }
