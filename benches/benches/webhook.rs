@@ -12,7 +12,9 @@ use criterion::{Criterion, Throughput, criterion_group};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::Sha256;
-use stripe_billing_core::webhook::{self, Envelope, SignatureVerifier, WebhookSecret};
+use stripe_billing_core::webhook::{
+    self, Envelope, SignatureVerifier, Verified, WebhookError, WebhookSecret,
+};
 
 const SECRET: &str = "whsec_3f0c1e6f5f0d4d0f9b0a5c1d7e8f9a0b";
 const BODY_BYTES: usize = 3 * 1024;
@@ -50,10 +52,9 @@ impl Delivery {
         mac.finalize().into_bytes().into()
     }
 
-    fn open(&self) -> Envelope<'_> {
+    fn open(&self) -> Result<(Verified, Envelope<'_>), WebhookError> {
         let body = black_box(self.body.as_bytes());
-        let opened = self.verifier.open(body, black_box(&self.header), self.now);
-        opened.expect("a signed event").1
+        self.verifier.open(body, black_box(&self.header), self.now)
     }
 
     fn open_as_tree(&self) -> Value {
@@ -87,7 +88,7 @@ impl Delivery {
 /// An event in the key order and the indentation that Stripe sends, as long as wanted.
 fn pretty(metadata: usize) -> String {
     let metadata: Vec<String> = (0..metadata)
-        .map(|entry| format!("        \"order_{entry:03}\": \"said \\\"go\\\" {entry}\""))
+        .map(|entry| format!("        \"order_{entry:03}\": \"1SjAcme92qQEUxc7vav{entry}\""))
         .collect();
     let line = r#"          {
             "id": "il_1SjAcmevavP9uhaHXpO",
@@ -141,6 +142,7 @@ fn pretty(metadata: usize) -> String {
         ],
         "has_more": false
       }},
+      "footer": "Pay \"Acme\" within 14 days",
       "livemode": false,
       "metadata": {{
 {}
@@ -179,12 +181,14 @@ fn measure(criterion: &mut Criterion) {
     for delivery in deliveries() {
         let mut group = criterion.benchmark_group(delivery.name);
         group.throughput(Throughput::Bytes(delivery.body.len() as u64));
-        group.bench_function("bare HMAC", |bencher| bencher.iter(|| delivery.bare_hmac()));
+        group.bench_function("bare HMAC", |bencher| {
+            bencher.iter(|| delivery.bare_hmac());
+        });
         group.bench_function("verify and envelope", |bencher| {
-            bencher.iter(|| delivery.open())
+            bencher.iter(|| delivery.open());
         });
         group.bench_function("verify and tree", |bencher| {
-            bencher.iter(|| delivery.open_as_tree())
+            bencher.iter(|| delivery.open_as_tree());
         });
         group.finish();
     }
@@ -200,6 +204,7 @@ criterion_group! {
 
 fn main() {
     for delivery in deliveries() {
+        delivery.open().expect("a signed event");
         let (bare, open) = delivery.least();
         println!(
             "{}: {} bytes, bare HMAC {bare:.0} ns, verify and envelope {open:.0} ns, ratio {:.3}",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use sea_orm::DatabaseConnection;
 use stripe_billing_core::Secret;
 
-use crate::connect;
+use crate::connect::{self, Pools, Suspicion};
 use crate::db::Db;
 use crate::dialect::Dialect;
 use crate::error::ConnectError;
@@ -95,23 +95,27 @@ impl SeaOrmStoreBuilder {
     /// See [`ConnectError`].
     pub async fn connect(self) -> Result<SeaOrmStore, ConnectError> {
         let prefix = valid_prefix(self.table_prefix)?;
-        let (dialect, write, read) = match self.source {
+        let (dialect, pools) = match self.source {
             Source::Url(url) => {
                 let url = DatabaseUrl::parse(url.expose())?;
-                let (write, read) = connect::open(&url, self.max_connections).await?;
-                (url.dialect, write, read)
+                let pools = connect::open(&url, self.max_connections).await?;
+                (url.dialect, pools)
             }
             Source::Connection(connection) => {
                 let dialect = of_connection(&connection)?;
-                (dialect, connection.clone(), connection)
+                let pools = Pools {
+                    write: connection.clone(),
+                    read: connection,
+                    suspicion: Suspicion::default(),
+                };
+                (dialect, pools)
             }
         };
         let db = Arc::new(Db {
             dialect,
             sql: Sql::new(dialect, &prefix),
             prefix,
-            write,
-            read,
+            pools,
         });
         let store = SeaOrmStore {
             intake: Intake::new(Arc::clone(&db)),

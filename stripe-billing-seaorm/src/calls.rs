@@ -16,7 +16,7 @@ pub(crate) async fn begin(
     let started_at = db::micros(now);
     let values = vec![db::text(key), db::text(fingerprint), started_at.into()];
     let inserted = match db
-        .execute(&db.write, db.sql.insert_call.as_str(), values)
+        .execute(db.writer(), db.sql.insert_call.as_str(), values)
         .await
     {
         Ok(inserted) => inserted == 1,
@@ -34,7 +34,7 @@ pub(crate) async fn begin(
         });
     }
     let sql = db.sql.select_call.as_str();
-    let rows = db.query(&db.write, sql, vec![db::text(key)]).await?;
+    let rows = db.query(db.writer(), sql, vec![db::text(key)]).await?;
     // Rows of calls are never deleted.
     let row = rows
         .first()
@@ -57,7 +57,7 @@ pub(crate) async fn finish(
 ) -> Result<bool, StoreError> {
     let values = vec![db::text(result), db::text(key), generation.into()];
     let sql = db.sql.finish_call.as_str();
-    Ok(db.execute(&db.write, sql, values).await? == 1)
+    Ok(db.execute(db.writer(), sql, values).await? == 1)
 }
 
 pub(crate) async fn restart(
@@ -74,5 +74,5 @@ pub(crate) async fn restart(
         generation.into(),
     ];
     let sql = db.sql.restart_call.as_str();
-    Ok(db.execute(&db.write, sql, values).await? == 1)
+    Ok(db.execute(db.writer(), sql, values).await? == 1)
 }

@@ -79,7 +79,7 @@ async fn claim(
         // An idle worker looks without taking the only write lock.
         Dialect::Sqlite => {
             let now = db::micros(request.now);
-            let due = db.query(&db.read, is_due, vec![now.into()]).await?;
+            let due = db.query(db.reader(), is_due, vec![now.into()]).await?;
             if due.is_empty() {
                 return Ok(Vec::new());
             }
@@ -124,7 +124,7 @@ async fn claim_at_once(
         db::lease_end(request.now, request.lease).into(),
         db::text(&request.worker),
     ];
-    db.query(&db.write, sql, values).await
+    db.query(db.writer(), sql, values).await
 }
 
 /// MySQL and SQLite: select, then update what was selected, in one transaction.

@@ -149,7 +149,7 @@ async fn commit_at_once(db: &Db, row: &Row<'_>) -> Result<Commit, StoreError> {
     let sql = db.sql.commit[shape.index()].as_str();
     let values = at_once_values(row, shape);
     if !shape.facts {
-        let counts = db.query(&db.write, sql, values).await?;
+        let counts = db.query(db.writer(), sql, values).await?;
         return Ok(at_once_outcome(&counts)?.0);
     }
     let tx = db.begin().await?;

@@ -1,6 +1,7 @@
 //! Opens pools, each as its database needs it.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectOptions, DatabaseConnection, DbErr};
 
@@ -16,11 +17,35 @@ const PING_AFTER: Duration = Duration::from_secs(10);
 /// How long SQLite waits for another process that writes.
 const BUSY_TIMEOUT: &str = "5000";
 
-/// The connection for writing, and the one for reading.
+/// When a connection last broke. Its neighbours in the pool have broken too, most likely, so for a
+/// while each is tried before it is used; afterwards those still untouched have been idle for so
+/// long that they are tried anyway.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Suspicion(Arc<Mutex<Option<Instant>>>);
+
+impl Suspicion {
+    pub(crate) fn raise(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn is_raised(&self) -> bool {
+        let mut raised = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *raised = raised.filter(|since| since.elapsed() < PING_AFTER);
+        raised.is_some()
+    }
+}
+
+/// Open pools.
+pub(crate) struct Pools {
+    pub(crate) write: DatabaseConnection,
+    pub(crate) read: DatabaseConnection,
+    pub(crate) suspicion: Suspicion,
+}
+
 pub(crate) async fn open(
     url: &DatabaseUrl,
     max_connections: Option<u32>,
-) -> Result<(DatabaseConnection, DatabaseConnection), ConnectError> {
+) -> Result<Pools, ConnectError> {
     match url.dialect {
         Dialect::Sqlite => open_sqlite(url, max_connections.unwrap_or(4)).await,
         Dialect::Postgres => open_postgres(url, max_connections.unwrap_or(10)).await,
@@ -47,10 +72,7 @@ fn unreachable(hint: &'static str) -> impl Fn(DbErr) -> ConnectError {
 }
 
 #[cfg(feature = "sqlite")]
-async fn open_sqlite(
-    url: &DatabaseUrl,
-    readers: u32,
-) -> Result<(DatabaseConnection, DatabaseConnection), ConnectError> {
+async fn open_sqlite(url: &DatabaseUrl, readers: u32) -> Result<Pools, ConnectError> {
     use sea_orm::SqlxSqliteConnector;
 
     let pool = |connections: u32, reads_only: bool| {
@@ -77,29 +99,43 @@ async fn open_sqlite(
     let failed = unreachable("does the directory exist? with `?mode=rwc` a missing file is made");
     let write = pool(1, false).await.map_err(&failed)?;
     if url.is_in_memory() {
-        return Ok((write.clone(), write));
+        return Ok(Pools {
+            read: write.clone(),
+            write,
+            suspicion: Suspicion::default(),
+        });
     }
     let read = pool(readers, true).await.map_err(&failed)?;
-    Ok((write, read))
+    Ok(Pools {
+        write,
+        read,
+        suspicion: Suspicion::default(),
+    })
 }
 
 #[cfg(not(feature = "sqlite"))]
-async fn open_sqlite(
-    _: &DatabaseUrl,
-    _: u32,
-) -> Result<(DatabaseConnection, DatabaseConnection), ConnectError> {
+async fn open_sqlite(_: &DatabaseUrl, _: u32) -> Result<Pools, ConnectError> {
     Err(ConnectError::FeatureDisabled { feature: "sqlite" })
 }
 
 #[cfg(feature = "postgres")]
-async fn open_postgres(
-    url: &DatabaseUrl,
-    connections: u32,
-) -> Result<(DatabaseConnection, DatabaseConnection), ConnectError> {
+async fn open_postgres(url: &DatabaseUrl, connections: u32) -> Result<Pools, ConnectError> {
     use sea_orm::SqlxPostgresConnector;
+    use sea_orm::sqlx::Connection;
 
     let mut options = options(url, connections);
     let password = url.password.clone();
+    let suspicion = Suspicion::default();
+    let suspected = suspicion.clone();
+    options.map_sqlx_postgres_before_acquire(move |connection, _| {
+        let suspected = suspected.is_raised();
+        Box::pin(async move {
+            if suspected {
+                connection.ping().await?;
+            }
+            Ok(true)
+        })
+    });
     options.map_sqlx_postgres_opts(move |options| match &password {
         Some(password) => options.password(password.expose()),
         None => options,
@@ -107,7 +143,11 @@ async fn open_postgres(
     let pool = SqlxPostgresConnector::connect(options)
         .await
         .map_err(unreachable(SERVER_HINT))?;
-    Ok((pool.clone(), pool))
+    Ok(Pools {
+        read: pool.clone(),
+        write: pool,
+        suspicion,
+    })
 }
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
@@ -115,25 +155,30 @@ const SERVER_HINT: &str =
     "is it up, is it this host and port, does the database exist, may this user open it?";
 
 #[cfg(not(feature = "postgres"))]
-async fn open_postgres(
-    _: &DatabaseUrl,
-    _: u32,
-) -> Result<(DatabaseConnection, DatabaseConnection), ConnectError> {
+async fn open_postgres(_: &DatabaseUrl, _: u32) -> Result<Pools, ConnectError> {
     Err(ConnectError::FeatureDisabled {
         feature: "postgres",
     })
 }
 
 #[cfg(feature = "mysql")]
-async fn open_mysql(
-    url: &DatabaseUrl,
-    connections: u32,
-) -> Result<(DatabaseConnection, DatabaseConnection), ConnectError> {
+async fn open_mysql(url: &DatabaseUrl, connections: u32) -> Result<Pools, ConnectError> {
     use sea_orm::SqlxMySqlConnector;
-    use sea_orm::sqlx::Executor;
+    use sea_orm::sqlx::{Connection, Executor};
 
     let mut options = options(url, connections);
     let password = url.password.clone();
+    let suspicion = Suspicion::default();
+    let suspected = suspicion.clone();
+    options.map_sqlx_mysql_before_acquire(move |connection, _| {
+        let suspected = suspected.is_raised();
+        Box::pin(async move {
+            if suspected {
+                connection.ping().await?;
+            }
+            Ok(true)
+        })
+    });
     options.map_sqlx_mysql_opts(move |options| {
         // Batches have up to 64 lengths, and each is a statement of its own.
         let options = options.statement_cache_capacity(256);
@@ -160,13 +205,14 @@ async fn open_mysql(
     let pool = SqlxMySqlConnector::connect(options)
         .await
         .map_err(unreachable(SERVER_HINT))?;
-    Ok((pool.clone(), pool))
+    Ok(Pools {
+        read: pool.clone(),
+        write: pool,
+        suspicion,
+    })
 }
 
 #[cfg(not(feature = "mysql"))]
-async fn open_mysql(
-    _: &DatabaseUrl,
-    _: u32,
-) -> Result<(DatabaseConnection, DatabaseConnection), ConnectError> {
+async fn open_mysql(_: &DatabaseUrl, _: u32) -> Result<Pools, ConnectError> {
     Err(ConnectError::FeatureDisabled { feature: "mysql" })
 }

@@ -4,12 +4,14 @@ use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, QueryResult, SqliteTransactionMode,
-    Statement, TransactionOptions, TransactionTrait, TryGetable, Value, Values,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, QueryResult,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, TryGetable, Value,
+    Values,
 };
-use stripe_billing_core::{StoreError, Tenant};
+use stripe_billing_core::{ErrorKind, StoreError, Tenant};
 
 use crate::classify::{classify, corrupt, unreadable};
+use crate::connect::Pools;
 use crate::dialect::Dialect;
 use crate::sql::Sql;
 
@@ -18,10 +20,7 @@ pub(crate) struct Db {
     pub(crate) dialect: Dialect,
     pub(crate) prefix: String,
     pub(crate) sql: Sql,
-    /// Writes go here. SQLite has one writer, so there it is one connection.
-    pub(crate) write: DatabaseConnection,
-    /// Reads go here, past whoever writes.
-    pub(crate) read: DatabaseConnection,
+    pub(crate) pools: Pools,
 }
 
 impl fmt::Debug for Db {
@@ -54,8 +53,10 @@ impl Db {
         sql: impl Into<String>,
         values: Vec<Value>,
     ) -> Result<u64, StoreError> {
-        let result = on.execute_raw(self.statement(sql, values)).await;
-        Ok(result.map_err(classify)?.rows_affected())
+        match on.execute_raw(self.statement(sql, values)).await {
+            Ok(result) => Ok(result.rows_affected()),
+            Err(error) => Err(self.failed(error)),
+        }
     }
 
     pub(crate) async fn query(
@@ -66,7 +67,25 @@ impl Db {
     ) -> Result<Vec<QueryResult>, StoreError> {
         on.query_all_raw(self.statement(sql, values))
             .await
-            .map_err(classify)
+            .map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: DbErr) -> StoreError {
+        let error = classify(error);
+        if error.kind() == ErrorKind::Unavailable {
+            self.pools.suspicion.raise();
+        }
+        error
+    }
+
+    /// Writes go here. SQLite has one writer, so there it is one connection.
+    pub(crate) fn writer(&self) -> &DatabaseConnection {
+        &self.pools.write
+    }
+
+    /// Reads go here, past whoever writes.
+    pub(crate) fn reader(&self) -> &DatabaseConnection {
+        &self.pools.read
     }
 
     /// Opens a transaction for writing. SQLite takes the lock at once: a transaction that reads
@@ -74,16 +93,16 @@ impl Db {
     pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
         match self.dialect {
             Dialect::Sqlite => {
-                self.write
+                self.writer()
                     .begin_with_options(TransactionOptions {
                         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
                         ..TransactionOptions::default()
                     })
                     .await
             }
-            Dialect::Postgres | Dialect::Mysql => self.write.begin().await,
+            Dialect::Postgres | Dialect::Mysql => self.writer().begin().await,
         }
-        .map_err(classify)
+        .map_err(|error| self.failed(error))
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) async fn insert(db: &Db, batch: &[&ReceivedEvent]) -> Result<Vec<bool
         #[cfg(feature = "postgres")]
         Dialect::Postgres => {
             let sql = db.sql.insert_events.as_str();
-            db.query(&db.write, sql, arrays(batch)).await?
+            db.query(db.writer(), sql, arrays(batch)).await?
         }
         #[cfg(not(feature = "postgres"))]
         Dialect::Postgres => return Err(crate::classify::not_compiled_in()),
@@ -43,7 +43,7 @@ pub(crate) async fn insert(db: &Db, batch: &[&ReceivedEvent]) -> Result<Vec<bool
                 "{} ON CONFLICT DO NOTHING RETURNING stripe_account, livemode, event_id",
                 insert_sql(db, batch.len())
             );
-            db.query(&db.write, sql, values(batch)).await?
+            db.query(db.writer(), sql, values(batch)).await?
         }
         Dialect::Mysql => return insert_mysql(db, batch).await,
     };
@@ -63,7 +63,7 @@ async fn insert_mysql(db: &Db, batch: &[&ReceivedEvent]) -> Result<Vec<bool>, St
     let mut missing = batch.to_vec();
     loop {
         match db
-            .execute(&db.write, insert_sql(db, missing.len()), values(&missing))
+            .execute(db.writer(), insert_sql(db, missing.len()), values(&missing))
             .await
         {
             Ok(_) => break,
@@ -77,7 +77,7 @@ async fn insert_mysql(db: &Db, batch: &[&ReceivedEvent]) -> Result<Vec<bool>, St
             any_key(keys.len())
         );
         let rows = db
-            .query(&db.write, db.render(&sql), key_values(&keys))
+            .query(db.writer(), db.render(&sql), key_values(&keys))
             .await?;
         let mut known = HashSet::with_capacity(rows.len());
         for row in &rows {
@@ -105,7 +105,7 @@ pub(crate) async fn payloads(
         any_key(keys.len())
     );
     let rows = db
-        .query(&db.read, db.render(&sql), key_values(keys))
+        .query(db.reader(), db.render(&sql), key_values(keys))
         .await?;
     rows.iter()
         .map(|row| Ok((key(row)?, db::column(row, 3)?)))
@@ -115,7 +115,7 @@ pub(crate) async fn payloads(
 /// Flags an event that came again with other content.
 pub(crate) async fn flag(db: &Db, key: &EventKey) -> Result<(), StoreError> {
     let sql = db.sql.flag_event.as_str();
-    db.execute(&db.write, sql, key_values(&[key])).await?;
+    db.execute(db.writer(), sql, key_values(&[key])).await?;
     Ok(())
 }
 

@@ -27,7 +27,7 @@ pub(crate) async fn subjects_of(
         livemode.unwrap_or(false).into(),
     ];
     let sql = db.sql.subjects_of.as_str();
-    let rows = db.query(&db.read, sql, values).await?;
+    let rows = db.query(db.reader(), sql, values).await?;
     let mut subjects: BTreeMap<SubjectKey, Subject> = BTreeMap::new();
     for row in &rows {
         let key = SubjectKey {
@@ -87,7 +87,7 @@ pub(crate) async fn events(db: &Db, query: &EventQuery) -> Result<Vec<EventSumma
     }
     sql.push_str(" ORDER BY seq DESC LIMIT ?");
     values.push(i64::from((*limit).min(MAX_PAGE)).into());
-    let rows = db.query(&db.read, db.render(&sql), values).await?;
+    let rows = db.query(db.reader(), db.render(&sql), values).await?;
     rows.iter().map(summary).collect()
 }
 
@@ -115,7 +115,7 @@ pub(crate) async fn stats(db: &Db, now: DateTime<Utc>) -> Result<Stats, StoreErr
     let micros = db::micros(now);
     let sql = db.sql.stats.as_str();
     let rows = db
-        .query(&db.read, sql, vec![micros.into(), micros.into()])
+        .query(db.reader(), sql, vec![micros.into(), micros.into()])
         .await?;
     let mut stats = Stats {
         idle: true,

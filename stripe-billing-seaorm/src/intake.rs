@@ -224,7 +224,7 @@ fn is_everyones(error: &StoreError) -> bool {
 }
 
 /// Inserting is idempotent, so what another transaction or a broken connection was in the way of is
-/// simply done again. A connection that broke while it was idle is replaced by the second attempt.
+/// simply done again. A connection that broke while it was idle is replaced before the second attempt.
 async fn insert_again(db: &Db, batch: &[&ReceivedEvent]) -> Result<Vec<bool>, StoreError> {
     let (mut conflicts, mut breaks) = (0, 0);
     loop {

@@ -50,7 +50,7 @@ pub(crate) async fn event(db: &Db, lease: &Lease, settled: &Settled) -> Result<b
         lease.epoch.into(),
     ]);
     let sql = db.sql.settle.as_str();
-    Ok(db.execute(&db.write, sql, values).await? == 1)
+    Ok(db.execute(db.writer(), sql, values).await? == 1)
 }
 
 /// Settles a fact.
@@ -72,5 +72,5 @@ pub(crate) async fn fact(db: &Db, lease: &Lease, delivery: &Delivery) -> Result<
         lease.epoch.into(),
     ];
     let sql = db.sql.settle_fact.as_str();
-    Ok(db.execute(&db.write, sql, values).await? == 1)
+    Ok(db.execute(db.writer(), sql, values).await? == 1)
 }

@@ -111,7 +111,7 @@ impl EventStore for SeaOrmStore {
             db::text(&format!("catalog:{catalog}")),
         ];
         let sql = self.db.sql.release_catalog.as_str();
-        self.db.execute(&self.db.write, sql, values).await
+        self.db.execute(self.db.writer(), sql, values).await
     }
 }
 
@@ -181,6 +181,6 @@ impl Inspect for SeaOrmStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.db.write.ping().await.map_err(classify)
+        self.db.writer().ping().await.map_err(classify)
     }
 }

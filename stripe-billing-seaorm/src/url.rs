@@ -36,12 +36,12 @@ impl DatabaseUrl {
             "sqlite" => (Dialect::Sqlite, "sqlite"),
             "postgres" | "postgresql" => (Dialect::Postgres, "postgres"),
             "mysql" | "mariadb" => (Dialect::Mysql, "mysql"),
-            // Not what stands there: a URL without a scheme begins with a user's name.
-            other if !other.is_empty() && other.chars().all(|c| c.is_ascii_alphanumeric()) => {
+            other if rest.starts_with("//") => {
                 return Err(ConnectError::UnsupportedScheme {
                     scheme: other.to_owned(),
                 });
             }
+            // Not what stands there: without a scheme it may be a user's name.
             _ => return Err(invalid("it has no scheme")),
         };
         if dialect == Dialect::Sqlite {

@@ -107,7 +107,7 @@ impl World {
     /// Where a story that was told under a number has ended.
     pub(crate) async fn end_of(&self, story: &Story) -> End {
         let key = SubjectKey {
-            tenant: Tenant::platform(false),
+            tenant: Tenant::platform(true),
             id: story.rename("cus_1"),
         };
         let objects = story.objects();

@@ -5,6 +5,9 @@ use crate::notify::Notification;
 use crate::queue::{ErrorClass, Failure};
 use crate::store::{ClaimedEntry, Delivery};
 
+/// The code of a fact that the notifier did not take.
+const NOTIFIER_FAILED: &str = "notifier_failed";
+
 impl Billing {
     /// Claims facts that are due and hands them to the notifier, outside of any transaction.
     pub(super) async fn dispatch_batch(&self) -> Result<Report, StoreError> {
@@ -31,11 +34,7 @@ impl Billing {
     async fn deliver(&self, claimed: &ClaimedEntry) -> Delivery {
         let Some(account) = claimed.account.clone() else {
             // Facts are only written for linked subjects, and a link never goes away.
-            return Delivery::Dead(Failure::new(
-                ErrorClass::Permanent,
-                "unlinked",
-                "no account",
-            ));
+            return self.retry(claimed, "unlinked", "the subject's account was not found");
         };
         let notification = Notification {
             key: claimed.entry.key.clone(),
@@ -46,18 +45,29 @@ impl Billing {
         let Err(error) = self.inner.notifier.notify(&notification).await else {
             return Delivery::Done;
         };
-        let class = if error.is_retryable() {
-            ErrorClass::Transient
-        } else {
-            ErrorClass::Permanent
-        };
-        let failure = Failure::new(class, "notifier_failed", error.to_string());
+        if error.is_retryable() {
+            return self.retry(claimed, NOTIFIER_FAILED, &error.to_string());
+        }
+        tracing::error!(key = claimed.entry.key, "a fact is given up: {error}");
+        Delivery::Dead(Failure::new(
+            ErrorClass::Permanent,
+            NOTIFIER_FAILED,
+            error.to_string(),
+        ))
+    }
+
+    /// Tries again later, unless the attempts are used up.
+    fn retry(&self, claimed: &ClaimedEntry, code: &'static str, message: &str) -> Delivery {
         let delay = self
             .inner
             .backoff
-            .delay(&claimed.entry.key, claimed.attempts + 1)
-            .filter(|_| error.is_retryable());
-        tracing::warn!(key = claimed.entry.key, retry = delay.is_some(), "{error}");
+            .delay(&claimed.entry.key, claimed.attempts + 1);
+        tracing::warn!(
+            key = claimed.entry.key,
+            retry = delay.is_some(),
+            "{message}"
+        );
+        let failure = Failure::new(ErrorClass::Transient, code, message);
         match delay {
             Some(delay) => Delivery::Retry {
                 due: self.inner.clock.now() + delay,

@@ -71,13 +71,13 @@ fn visit(block: &[u8; BLOCK], strings: &mut Strings, open: &mut i64) -> Visit {
     while brackets != 0 {
         let at = brackets.trailing_zeros() as usize;
         brackets &= brackets - 1;
-        *open += match block[at] {
+        *open = open.wrapping_add(match block[at] {
             b'{' => CURLY,
             b'}' => -CURLY,
             b'[' => SQUARE,
             b']' => -SQUARE,
             _ => return Visit::Misfit(at),
-        };
+        });
         // The lower half reaches zero with the bracket that closes the first one.
         if *open as u32 == 0 {
             return if *open == 0 {

@@ -25,9 +25,9 @@ pub enum EventKind {
 /// What intake has to know of an event in order to store it, read straight from the body.
 ///
 /// Only the top level of the body is parsed. Nested values, `data` above all, are skipped: their
-/// strings must end and their brackets must match, so that a body cut short is refused, but what
-/// else is in them is not judged here. A body with nonsense inside `data` is therefore taken in,
-/// and fails where somebody sees it, when the stored event is processed.
+/// strings must end, and of each kind as many brackets must close as open, so that a body cut
+/// short is refused; what else is in them is not judged here. A body with nonsense inside `data`
+/// is therefore taken in, and fails where somebody sees it, when the stored event is processed.
 ///
 /// Unknown keys are ignored. A key that occurs twice counts with its last value, as in nearly
 /// every JSON parser (and in `serde_json::Value`), so that a later look at the same body
@@ -222,10 +222,12 @@ fn starts_with<'f, const N: usize>(
     (rest.first_chunk() == Some(key)).then_some((field, N))
 }
 
+#[inline(always)]
 fn required(token: Option<Token>, field: &'static str) -> Result<Token, EnvelopeError> {
     token.ok_or(EnvelopeError::MissingField { field })
 }
 
+#[inline(always)]
 fn text<'a>(
     scanner: Scanner<'a>,
     token: Option<Token>,
@@ -241,6 +243,7 @@ fn text<'a>(
 }
 
 /// A text that a store has to be able to hold.
+#[inline(always)]
 fn stored_text<'a>(
     scanner: Scanner<'a>,
     token: Option<Token>,
@@ -260,6 +263,7 @@ fn stored_text<'a>(
     Ok(text)
 }
 
+#[inline(always)]
 fn optional_stored_text<'a>(
     scanner: Scanner<'a>,
     token: Option<Token>,
@@ -275,6 +279,7 @@ fn optional_stored_text<'a>(
 }
 
 /// Whole seconds in a snapshot event, an RFC 3339 time in a thin one.
+#[inline(always)]
 fn created(
     scanner: Scanner<'_>,
     token: Option<Token>,

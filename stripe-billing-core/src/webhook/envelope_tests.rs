@@ -326,8 +326,8 @@ fn every_error_has_its_code_and_status() {
 enum Json {
     Literal(&'static str),
     Text(String),
-    List(Vec<Json>),
-    Map(Vec<(String, Json)>),
+    List(Vec<Self>),
+    Map(Vec<(String, Self)>),
 }
 
 /// Writes JSON with whitespace and escapes chosen by `noise`.
@@ -358,7 +358,7 @@ impl Writer<'_> {
     fn text(&mut self, text: &str) {
         self.out.push('"');
         for character in text.chars() {
-            let escape = self.noise() % 8 == 0;
+            let escape = self.noise().is_multiple_of(8);
             match character {
                 '"' => self.out.push_str("\\\""),
                 '\\' => self.out.push_str("\\\\"),

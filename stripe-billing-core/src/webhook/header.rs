@@ -1,5 +1,7 @@
 //! The `Stripe-Signature` header: `t=<unix seconds>,v1=<hex>[,v1=<hex>…][,v0=<hex>]`.
 
+use std::iter;
+
 use wide::u8x16;
 
 use super::error::SignatureError;
@@ -21,11 +23,13 @@ pub(super) struct Header<'h> {
     /// The digits of `t` as they were sent: they are part of the signed text.
     pub(super) stamp: &'h [u8],
     pub(super) timestamp: i64,
-    signatures: [&'h [u8]; MAX_SIGNATURES],
-    signature_count: usize,
+    /// The values of `v1`. There is nearly always one, and it should cost no allocation.
+    first: &'h [u8],
+    others: Vec<&'h [u8]>,
 }
 
 impl<'h> Header<'h> {
+    #[inline(always)]
     pub(super) fn parse(header: &'h str) -> Result<Self, SignatureError> {
         if header.len() > MAX_HEADER_BYTES {
             return Err(SignatureError::HeaderTooLong {
@@ -37,15 +41,18 @@ impl<'h> Header<'h> {
             return Err(SignatureError::MissingHeader);
         }
         let mut stamp: Option<&[u8]> = None;
-        let mut signatures: [&[u8]; MAX_SIGNATURES] = [&[]; MAX_SIGNATURES];
-        let mut signature_count = 0;
+        let mut first: Option<&[u8]> = None;
+        let mut others = Vec::new();
         while !rest.is_empty() {
             let item = next_item(&mut rest);
             if let Some(value) = item.strip_prefix(b"v1=") {
-                *signatures
-                    .get_mut(signature_count)
-                    .ok_or(SignatureError::TooManySignatures)? = value;
-                signature_count += 1;
+                if first.is_none() {
+                    first = Some(value);
+                } else if others.len() + 1 < MAX_SIGNATURES {
+                    others.push(value);
+                } else {
+                    return Err(SignatureError::TooManySignatures);
+                }
             } else if let Some(value) = item.strip_prefix(b"t=") {
                 if stamp.is_some_and(|known| known != value) {
                     return Err(SignatureError::Malformed);
@@ -55,21 +62,20 @@ impl<'h> Header<'h> {
         }
         let stamp = stamp.ok_or(SignatureError::Malformed)?;
         let timestamp = parse_stamp(stamp).ok_or(SignatureError::Malformed)?;
-        if signature_count == 0 {
-            return Err(SignatureError::NoSupportedScheme);
-        }
+        let first = first.ok_or(SignatureError::NoSupportedScheme)?;
         Ok(Self {
             stamp,
             timestamp,
-            signatures,
-            signature_count,
+            first,
+            others,
         })
     }
 
     /// The `v1` signatures that are 64 hex digits; the others cannot match and are left out.
+    #[inline(always)]
     pub(super) fn digests(&self) -> impl Iterator<Item = [u8; DIGEST_BYTES]> {
-        self.signatures[..self.signature_count]
-            .iter()
+        iter::once(&self.first)
+            .chain(&self.others)
             .filter_map(|hex| decode(hex))
     }
 }

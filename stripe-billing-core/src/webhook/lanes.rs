@@ -14,15 +14,16 @@ pub(super) fn position(
     sixteen: impl Fn(u8x16) -> u8x16,
     one: impl Fn(u8) -> bool,
 ) -> usize {
-    let (lanes, tail) = bytes.as_chunks::<LANES>();
-    for (index, lane) in lanes.iter().enumerate() {
+    let mut at = 0;
+    while let Some(lane) = bytes.get(at..).and_then(<[u8]>::first_chunk::<LANES>) {
         let found = sixteen(u8x16::new(*lane)).to_bitmask();
         if found != 0 {
-            return index * LANES + found.trailing_zeros() as usize;
+            return at + found.trailing_zeros() as usize;
         }
+        at += LANES;
     }
-    let before = bytes.len() - tail.len();
-    tail.iter()
-        .position(|byte| one(*byte))
-        .map_or(bytes.len(), |at| before + at)
+    while at < bytes.len() && !one(bytes[at]) {
+        at += 1;
+    }
+    at
 }

@@ -86,7 +86,8 @@ impl<'a> Scanner<'a> {
         match self.byte(at) {
             Some(b'"') => self.string(at),
             Some(b'{' | b'[') => Ok((Kind::Container, skip_container(self.text.as_bytes(), at)?)),
-            Some(b'-' | b'0'..=b'9') => self.number(at),
+            Some(b'0'..=b'9') => self.number(at),
+            Some(b'-') => self.number(at + 1),
             Some(b't') => self.literal(at, b"true", Kind::True),
             Some(b'f') => self.literal(at, b"false", Kind::False),
             Some(b'n') => self.literal(at, b"null", Kind::Null),
@@ -160,9 +161,9 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// The number whose first digit is at `first`.
     #[inline(always)]
-    fn number(self, at: usize) -> Found {
-        let first = at + usize::from(self.byte(at) == Some(b'-'));
+    fn number(self, first: usize) -> Found {
         let end = self.digits(first)?;
         if self.byte(first) == Some(b'0') && end > first + 1 {
             return Err(Misfit(first + 1));

@@ -4,6 +4,8 @@
 //! `POSTGRES_URL` and `MYSQL_URL` say where the servers are. One that is not there is skipped,
 //! unless `STRIPE_BILLING_REQUIRE_SERVICES=1`.
 
+#![allow(clippy::unwrap_used)] // A test that cannot go on should panic.
+
 mod commit;
 mod inspect;
 mod intake;

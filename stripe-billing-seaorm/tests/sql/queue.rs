@@ -103,11 +103,18 @@ async fn a_lease_that_ran_out_is_taken_over_and_fenced(db: &TestDb) {
     let nothing = crate::support::everything("cus_1", Vec::new());
     assert_eq!(store.load(&nothing).await.unwrap().version, 0);
 
-    let commit = store.commit(&second.lease, &changes("cus_1", 0)).await;
+    // Both counts are on the row, not only in the answer.
+    let later = later + seconds(60);
+    let third = store.claim(&claim(1, later)).await.unwrap().remove(0);
+    assert_eq!((third.lease.epoch, third.crashes), (3, 2));
+    let fenced = store.commit(&second.lease, &changes("cus_1", 0)).await;
+    assert_eq!(fenced.unwrap(), Commit::LeaseLost);
+
+    let commit = store.commit(&third.lease, &changes("cus_1", 0)).await;
     assert_eq!(commit.unwrap(), Commit::Done);
     // Settled is settled, also for the one who did it.
-    assert!(!store.settle(&second.lease, &done).await.unwrap());
-    let again = store.commit(&second.lease, &changes("cus_1", 1)).await;
+    assert!(!store.settle(&third.lease, &done).await.unwrap());
+    let again = store.commit(&third.lease, &changes("cus_1", 1)).await;
     assert_eq!(again.unwrap(), Commit::LeaseLost);
     let much_later = start() + seconds(100_000);
     assert!(store.claim(&claim(9, much_later)).await.unwrap().is_empty());

@@ -310,6 +310,7 @@ fn serve(inner: &Arc<Inner>, listener: TcpListener) {
             () = sender.delivery.clone().run() => {}
             () = sender.stopped() => {}
         }
+        sender.delivery.abandon();
     });
     let ticker = Arc::clone(inner);
     tokio::spawn(async move { ticker.follow_time().await });

@@ -233,7 +233,7 @@ impl FakeStripe {
     #[must_use]
     pub fn take_events(&self) -> Vec<FakeEvent> {
         let mut state = self.inner.lock();
-        let from = std::mem::replace(&mut state.taken, 0);
+        let from = state.taken;
         state.taken = state.events.len();
         state.events.get(from..).unwrap_or_default().to_vec()
     }

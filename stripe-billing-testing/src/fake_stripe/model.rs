@@ -98,6 +98,13 @@ impl Session {
             .sum()
     }
 
+    pub(super) fn items(&self) -> Vec<(Price, u64)> {
+        self.lines
+            .iter()
+            .map(|(_, price, quantity)| (price.clone(), *quantity))
+            .collect()
+    }
+
     pub(super) fn currency(&self) -> &str {
         self.lines
             .first()

@@ -154,6 +154,7 @@ fn invoice_line(map: &mut Map<String, Value>, version: &ApiVersion) {
     };
     let moved = [
         ("type", json!(kind)),
+        ("subscription", details["subscription"].clone()),
         ("subscription_item", details["subscription_item"].clone()),
         ("proration", details["proration"].clone()),
         ("proration_details", details["proration_details"].clone()),

@@ -123,6 +123,37 @@ async fn the_same_key_at_the_same_time_conflicts() {
 }
 
 #[tokio::test]
+async fn a_client_that_hangs_up_frees_its_key() {
+    let fake = fake().await;
+    let api = Api::new(&fake);
+    let ada = [("email", "ada@example.com")];
+    fake.fail_next(
+        "POST /v1/customers",
+        Fault::Delay(Duration::from_secs(3_600)),
+    );
+    let impatient = api.keyed("k", "/v1/customers", &ada);
+    assert!(
+        tokio::time::timeout(Duration::from_millis(100), impatient)
+            .await
+            .is_err()
+    );
+    let freed = async {
+        // In use until the server has noticed.
+        while api.keyed("k", "/v1/customers", &ada).await.status == 409 {}
+    };
+    tokio::time::timeout(Duration::from_secs(10), freed)
+        .await
+        .unwrap();
+    assert_eq!(
+        api.get("/v1/customers", &ada).await["data"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+#[tokio::test]
 async fn a_card_error_is_kept_under_its_key() {
     let fake = fake().await;
     let api = Api::new(&fake);
@@ -474,6 +505,62 @@ async fn faults_strike_the_request_they_were_meant_for() {
             .is_err()
     );
     assert_eq!(count().await, 2);
+}
+
+#[tokio::test]
+async fn deleting_a_customer_ends_its_subscriptions() {
+    let fake = fake().await;
+    let api = Api::new(&fake);
+    let customer = fake.create_customer("ada@example.com", &[]);
+    fake.set_card(&customer, Card::Good).unwrap();
+    fake.create_subscription(NewSubscription::new(&customer, "price_pro"))
+        .unwrap();
+    taken(&fake);
+    let path = format!("/v1/customers/{customer}");
+    let gone = api
+        .try_send("DELETE", &path, &[], &[])
+        .await
+        .unwrap()
+        .json();
+    assert_eq!(
+        gone,
+        json!({ "id": customer, "object": "customer", "deleted": true })
+    );
+    assert_eq!(
+        taken(&fake),
+        ["customer.subscription.deleted", "customer.deleted"]
+    );
+    assert_eq!(api.get(&path, &[]).await, gone);
+    assert_eq!(api.fails("DELETE", &path, &[]).await.status, 404);
+    assert_eq!(api.get("/v1/customers", &[]).await["data"], json!([]));
+    let all = [("customer", customer.as_str()), ("status", "all")];
+    assert_eq!(
+        api.get("/v1/subscriptions", &all).await["data"][0]["status"],
+        "canceled"
+    );
+}
+
+#[tokio::test]
+async fn the_clock_moves_from_outside_too() {
+    let fake = fake().await;
+    let api = Api::new(&fake);
+    let before = fake.now();
+    let moved = api.post("/_fake/advance", &[("seconds", "3600")]).await;
+    assert_eq!(moved["now"], before + 3_600);
+    let back = [("seconds", "60"), ("back", "/")];
+    let answer = api
+        .try_send("POST", "/_fake/advance", &back, &[])
+        .await
+        .unwrap();
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/")));
+    let elsewhere = [("seconds", "1"), ("back", "//evil.test")];
+    let answer = api
+        .try_send("POST", "/_fake/advance", &elsewhere, &[])
+        .await
+        .unwrap();
+    assert_eq!((answer.status, answer.header("location")), (200, None));
+    let front = api.page(&format!("{}/", fake.base_url()), None).await;
+    assert!(front.text.contains("Latest events"));
 }
 
 #[tokio::test]

@@ -193,7 +193,14 @@ async fn each_endpoint_gets_the_shape_of_its_version() {
     ] {
         assert!(newest.get(gone).is_none(), "{gone}");
     }
-    for gone in ["price", "plan", "type", "proration", "_price"] {
+    for gone in [
+        "price",
+        "plan",
+        "type",
+        "proration",
+        "subscription",
+        "_price",
+    ] {
         assert!(line.get(gone).is_none(), "{gone}");
     }
     let older = object(&oldest, "invoice.paid");
@@ -206,6 +213,7 @@ async fn each_endpoint_gets_the_shape_of_its_version() {
     assert_eq!(line["price"]["id"], "price_pro");
     assert_eq!(line["plan"]["interval"], "month");
     assert_eq!(line["type"], "subscription");
+    assert_eq!(line["subscription"], *sub);
     assert_eq!(line["proration"], false);
     for gone in ["parent", "total_taxes", "amount_overpaid"] {
         assert!(older.get(gone).is_none(), "{gone}");

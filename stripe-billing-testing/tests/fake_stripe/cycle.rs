@@ -549,7 +549,6 @@ async fn refunds_bounce_and_disputes_are_decided() {
         [
             "charge.dispute.created",
             "charge.dispute.funds_withdrawn",
-            "charge.updated",
             "charge.dispute.closed",
             "charge.dispute.funds_reinstated",
         ]

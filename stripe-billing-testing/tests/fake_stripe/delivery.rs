@@ -243,3 +243,15 @@ async fn the_server_stops_with_its_last_handle() {
     }
     panic!("still listening");
 }
+
+#[tokio::test]
+async fn waiting_ends_when_the_server_is_stopped() {
+    let (fake, _hook) = with_receiver().await;
+    fake.delivery().delay(Duration::from_secs(3_600));
+    customer(&fake, 1);
+    customer(&fake, 2);
+    fake.shutdown();
+    tokio::time::timeout(Duration::from_secs(10), fake.wait_idle())
+        .await
+        .unwrap();
+}

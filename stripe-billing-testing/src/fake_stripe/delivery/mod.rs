@@ -199,7 +199,7 @@ impl Delivery {
         self.change(|queue| {
             queue.paused = true;
             let ready: Vec<Job> = queue.ready.drain(..).collect();
-            queue.outstanding -= ready.len();
+            queue.outstanding = queue.outstanding.saturating_sub(ready.len());
             queue.held.extend(ready);
         });
     }
@@ -254,10 +254,26 @@ impl Delivery {
     /// [`reorder`](Self::reorder) are let go first; during a [`pause`](Self::pause) only what is
     /// in flight counts.
     pub async fn wait_idle(&self) {
-        self.flush();
         let mut outstanding = self.0.outstanding.subscribe();
-        // The sender lives as long as `self`.
-        let _ = outstanding.wait_for(|count| *count == 0).await;
+        loop {
+            self.flush();
+            // The sender lives as long as `self`.
+            let _ = outstanding.wait_for(|count| *count == 0).await;
+            // A receiver may have caused further events, which a reordering holds.
+            let queue = self.queue();
+            if queue.outstanding == 0 && (queue.paused || queue.held.is_empty()) {
+                return;
+            }
+        }
+    }
+
+    /// The sender has stopped: nothing is due any more.
+    pub(super) fn abandon(&self) {
+        self.change(|queue| {
+            queue.ready.clear();
+            queue.outstanding = 0;
+            queue.paused = true;
+        });
     }
 
     /// Every attempt so far, oldest first.
@@ -305,7 +321,7 @@ impl Delivery {
                 queue.acknowledge(&job);
             }
             if !retry {
-                queue.outstanding -= 1;
+                queue.outstanding = queue.outstanding.saturating_sub(1);
                 if !done {
                     queue.failed.push(job.clone());
                 }
@@ -324,7 +340,7 @@ impl Delivery {
                         ..job
                     };
                     if queue.paused {
-                        queue.outstanding -= 1;
+                        queue.outstanding = queue.outstanding.saturating_sub(1);
                         queue.held.push(job);
                     } else {
                         queue.ready.push_back(job);

@@ -100,11 +100,10 @@ impl State {
         card: Card,
         email: &str,
     ) -> Result<Completed, ApiError> {
-        let total = session.total();
         let trial_end = session
             .trial_days
             .map(|days| self.now() + i64::from(days) * super::DAY);
-        let pays_now = trial_end.is_none() && total > 0;
+        let pays_now = trial_end.is_none() && session.total() > 0;
         if card.charge(true).is_err() {
             return Err(self.decline(session, card, pays_now, email));
         }
@@ -112,11 +111,7 @@ impl State {
         let method = self.new_method(card, Some(email.to_owned()));
         let new = NewSub {
             customer: customer.clone(),
-            items: session
-                .lines
-                .iter()
-                .map(|(_, price, n)| (price.clone(), *n))
-                .collect(),
+            items: session.items(),
             trial_end,
             metadata: session.subscription_metadata.clone(),
             default_payment_method: Some(method.clone()),
@@ -134,12 +129,7 @@ impl State {
             self.announce_subscription(&subscription)?;
         }
         let paid = if pays_now {
-            let intent = self.intent_of_session(session, &customer, &invoice, total)?;
-            let charge = self.charge_card(&intent, &method, true, Some(&customer))?;
-            Some((
-                intent,
-                charge.map_err(|(decline, _)| ApiError::card(decline))?,
-            ))
+            Some(self.pay_now(session, &customer, &invoice, &method)?)
         } else {
             self.set_up(&method, &customer)?;
             None
@@ -158,11 +148,7 @@ impl State {
             session.customer = Some(customer.clone());
             session.subscription = Some(subscription.clone());
             session.invoice = Some(invoice.clone());
-            session.payment_status = if pays_now {
-                "paid"
-            } else {
-                "no_payment_required"
-            };
+            session.payment_status = paid_word(pays_now);
         })?;
         let payment_intent = self.invoice(&invoice)?.payment_intent.clone();
         Ok(Completed {
@@ -172,6 +158,20 @@ impl State {
             payment_intent,
             redirect,
         })
+    }
+
+    /// Payment intent and charge of a subscription's first invoice.
+    fn pay_now(
+        &mut self,
+        session: &Session,
+        customer: &str,
+        invoice: &str,
+        method: &str,
+    ) -> Result<(String, String), ApiError> {
+        let intent = self.intent_of_session(session, customer, invoice, session.total())?;
+        let charge = self.charge_card(&intent, method, true, Some(customer))?;
+        let charge = charge.map_err(|(decline, _)| ApiError::card(decline))?;
+        Ok((intent, charge))
     }
 
     fn submit_payment(
@@ -198,11 +198,7 @@ impl State {
         let redirect = self.complete(session, email, |session| {
             session.customer.clone_from(&customer);
             session.payment_intent.clone_from(&payment_intent);
-            session.payment_status = if payment_intent.is_some() {
-                "paid"
-            } else {
-                "no_payment_required"
-            };
+            session.payment_status = paid_word(payment_intent.is_some());
         })?;
         Ok(Completed {
             customer,
@@ -301,4 +297,8 @@ impl State {
             .success_url
             .replace("{CHECKOUT_SESSION_ID}", &session.id))
     }
+}
+
+const fn paid_word(paid: bool) -> &'static str {
+    if paid { "paid" } else { "no_payment_required" }
 }

@@ -114,7 +114,9 @@ impl State {
         dispute.transactions = 1;
         self.emit("charge.dispute.funds_withdrawn", dispute.json(), None);
         self.disputes.add(dispute);
-        self.change_charge(charge, "charge.updated", |charge| charge.disputed = true)?;
+        if let Some(charge) = self.charges.get_mut(charge) {
+            charge.disputed = true;
+        }
         Ok(id)
     }
 

@@ -179,12 +179,30 @@ async fn answer(
             respond.answer(status, body)
         }
         Ok(Begin::Run) => {
+            // A client that hangs up during the delay frees its key.
+            let mut taken = Taken {
+                inner,
+                scope,
+                kept: None,
+            };
             delay(fault).await;
             let (status, body, keep) = run(inner, &call, Some(key), fault, respond);
-            let kept: Option<Kept> = keep.then(|| (status, body.clone()));
-            inner.replays().finish(&scope, kept);
+            taken.kept = keep.then(|| (status, body.clone()));
             respond.answer(status, body)
         }
+    }
+}
+
+/// A key in use: given back, with the result worth keeping, when the request is over.
+struct Taken<'a> {
+    inner: &'a Inner,
+    scope: Scope,
+    kept: Option<Kept>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.inner.replays().finish(&self.scope, self.kept.take());
     }
 }
 

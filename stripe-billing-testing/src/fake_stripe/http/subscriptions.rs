@@ -129,8 +129,6 @@ fn list(state: &State, call: &Call) -> Result<Value, ApiError> {
         "limit",
         "starting_after",
         "ending_before",
-        "current_period_end",
-        "current_period_start",
         "collection_method",
     ])?;
     let created = listing::created_filter(params)?;

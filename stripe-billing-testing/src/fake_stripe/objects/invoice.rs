@@ -181,7 +181,6 @@ impl Line {
             },
             "quantity": self.quantity,
             "quantity_decimal": self.quantity.to_string(),
-            "subscription": self.subscription,
             "subtotal": self.amount,
             "taxes": [],
             "_price": self.price.json(),

@@ -27,16 +27,6 @@ impl Resource for Session {
 impl Session {
     fn terms_json(&self) -> Value {
         let subscribes = self.mode == Mode::Subscription;
-        let invoice_creation = json!({
-            "enabled": false,
-            "invoice_data": {
-                "account_tax_ids": null, "custom_fields": null, "description": null,
-                "footer": null, "issuer": null, "metadata": {}, "rendering_options": null,
-            },
-        });
-        let saved_methods = json!({
-            "allow_redisplay_filters": ["always"], "payment_method_remove": "disabled",
-        });
         let mut value = json!({
             "id": self.id,
             "object": "checkout.session",
@@ -62,7 +52,7 @@ impl Session {
             "customer_email": self.customer_email,
             "discounts": [],
             "expires_at": self.expires_at,
-            "invoice_creation": if subscribes { Value::Null } else { invoice_creation },
+            "invoice_creation": self.invoice_creation(),
             "livemode": false,
             "metadata": self.metadata,
             "mode": if subscribes { "subscription" } else { "payment" },
@@ -70,7 +60,7 @@ impl Session {
             "payment_method_options": { "card": { "request_three_d_secure": "automatic" } },
             "payment_method_types": ["card"],
             "phone_number_collection": { "enabled": false },
-            "saved_payment_method_options": if subscribes { saved_methods } else { Value::Null },
+            "saved_payment_method_options": self.saved_methods(),
             "shipping_options": [],
             "success_url": self.success_url,
             "total_details": { "amount_discount": 0, "amount_shipping": 0, "amount_tax": 0 },
@@ -79,7 +69,6 @@ impl Session {
         absent(
             &mut value,
             &[
-                "payment_method_save",
                 "after_expiration",
                 "allow_promotion_codes",
                 "billing_address_collection",
@@ -100,6 +89,29 @@ impl Session {
             ],
         );
         value
+    }
+
+    fn invoice_creation(&self) -> Value {
+        match self.mode {
+            Mode::Subscription => Value::Null,
+            Mode::Payment => json!({
+                "enabled": false,
+                "invoice_data": {
+                    "account_tax_ids": null, "custom_fields": null, "description": null,
+                    "footer": null, "issuer": null, "metadata": {}, "rendering_options": null,
+                },
+            }),
+        }
+    }
+
+    fn saved_methods(&self) -> Value {
+        match self.mode {
+            Mode::Payment => Value::Null,
+            Mode::Subscription => json!({
+                "allow_redisplay_filters": ["always"], "payment_method_remove": "disabled",
+                "payment_method_save": null,
+            }),
+        }
     }
 
     fn creation(&self) -> Option<&'static str> {

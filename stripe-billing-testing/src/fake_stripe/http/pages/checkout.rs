@@ -63,9 +63,13 @@ fn checkout_page(session: &Session) -> Response {
     for (_, price, quantity) in &session.lines {
         let _ = write!(
             rows,
-            "<li><div>{}<small>Qty {quantity} {}</small></div><div>{}</div></li>",
+            "<li><div>{}<small>{quantity} × {}{}</small></div><div>{}</div></li>",
             escape(&price.product_name),
-            every(price),
+            money(price.unit_amount, currency),
+            match every(price) {
+                cycle if cycle.is_empty() => cycle,
+                cycle => format!(" {cycle}"),
+            },
             money(price.amount(*quantity), currency)
         );
     }

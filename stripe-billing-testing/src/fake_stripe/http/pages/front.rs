@@ -60,7 +60,7 @@ pub(in crate::fake_stripe::http) async fn home(Shared(inner): Fake) -> Response 
         for event in state.events.iter().rev().take(40) {
             let _ = write!(
                 rows,
-                "<tr><td>{}</td><td><b>{}</b><br><code>{}</code></td><td><code>{}</code></td></tr>",
+                "<tr><td class=\"time\">{}</td><td><b>{}</b><br><code>{}</code></td><td><code>{}</code></td></tr>",
                 instant(event.created()),
                 event.event_type(),
                 event.id(),

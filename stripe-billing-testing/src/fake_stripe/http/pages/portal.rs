@@ -117,9 +117,9 @@ fn subscription_card(sub: &Subscription) -> String {
         (Status::Canceled | Status::IncompleteExpired, _) => (
             "plain",
             "Ended",
-            sub.ended_at.map(|at| format!("since {}", day(at))),
+            sub.ended_at.map(|at| format!("Since {}", day(at))),
         ),
-        (_, Some(at)) => ("plain", "Ends soon", Some(format!("on {}", day(at)))),
+        (_, Some(at)) => ("plain", "Ends soon", Some(format!("On {}", day(at)))),
         (Status::PastDue | Status::Unpaid | Status::Incomplete, _) => (
             "bad",
             "Payment failed",
@@ -128,12 +128,12 @@ fn subscription_card(sub: &Subscription) -> String {
         (Status::Trialing, _) => (
             "good",
             "Trial",
-            Some(format!("until {}", day(sub.period.1))),
+            Some(format!("Until {}", day(sub.period.1))),
         ),
         (Status::Active, _) => (
             "good",
             "Active",
-            Some(format!("renews on {}", day(sub.period.1))),
+            Some(format!("Renews on {}", day(sub.period.1))),
         ),
     };
     let mut actions = String::new();
