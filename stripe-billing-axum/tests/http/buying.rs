@@ -186,7 +186,7 @@ async fn a_subscriber_manages_cancels_and_resumes() {
         ("/billing/cancel", true, "canceled"),
         ("/billing/resume", false, "active"),
     ] {
-        // Each change is a call of its own in time, as the standing clock does not tell them apart.
+        // The clock stands: the two changes are told apart by what they want.
         let answer = shop.app.post(path, "ada", &Value::Null).await;
         assert_eq!(
             answer.status,
