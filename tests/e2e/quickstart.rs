@@ -56,14 +56,16 @@ fn binary() -> &'static PathBuf {
         let messages = text
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok());
-        let binaries = messages.filter_map(|message: Value| {
+        let mut binaries = messages.filter_map(|message: Value| {
             let is_it = message["target"]["name"] == "quickstart";
             message["executable"]
                 .as_str()
                 .filter(|_| is_it)
                 .map(PathBuf::from)
         });
-        binaries.last().expect("cargo says where the quickstart is")
+        binaries
+            .next_back()
+            .expect("cargo says where the quickstart is")
     })
 }
 
@@ -125,13 +127,15 @@ impl Server {
         let url = timeout(PATIENCE, found)
             .await
             .expect("the quickstart starts in time");
-        server.url = url.unwrap_or_else(|| {
+        let Some(url) = url else {
             let mut log = String::new();
-            while let Some(line) = server.errors.blocking_recv() {
+            while let Some(line) = server.errors.recv().await {
                 log.push_str(&line);
+                log.push('\n');
             }
-            panic!("the quickstart did not start: {log}")
-        });
+            panic!("the quickstart did not start: {log}");
+        };
+        server.url = url;
         server
     }
 

@@ -160,6 +160,7 @@ async fn assemble(
     if let Some(livemode) = config.livemode {
         billing = billing.livemode(livemode);
     }
+    let has_stripe = !matches!(config.stripe, Stripe::None);
     let mut suffix = None;
     let mut demo = None;
     match &config.stripe {
@@ -183,7 +184,9 @@ async fn assemble(
     }
     Ok(App {
         billing: billing.build()?,
-        sells: !matches!(config.stripe, Stripe::None) && config.payments_enabled,
+        home: home.to_owned(),
+        has_stripe,
+        sells: has_stripe && config.payments_enabled,
         demo,
         accounts: accounts(suffix.as_deref()),
         facts,

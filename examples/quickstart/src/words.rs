@@ -15,9 +15,9 @@ pub(crate) struct Told {
     pub(crate) sentence: String,
 }
 
-/// `Fri 21 Nov 2025`.
+/// `Fri 21 Nov 2025`, in one piece: lines break around it.
 pub(crate) fn day(unix: i64) -> String {
-    written(unix, "%a %-d %b %Y")
+    written(unix, "%a\u{a0}%-d\u{a0}%b\u{a0}%Y")
 }
 
 /// `21 Nov, 14:03`.
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn times_are_readable() {
-        assert_eq!(day(1_763_733_780), "Fri 21 Nov 2025");
+        assert_eq!(day(1_763_733_780), "Fri\u{a0}21\u{a0}Nov\u{a0}2025");
         assert_eq!(minute(1_763_733_780), "21 Nov, 14:03");
         assert_eq!(day(i64::MAX), i64::MAX.to_string());
     }

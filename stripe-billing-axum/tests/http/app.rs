@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use stripe_billing_core::catalog::{Catalog, Pack, Period, Plan, PlanPrice};
+use stripe_billing_core::store::Store;
 use stripe_billing_core::stripe::StripeApi;
 use stripe_billing_core::webhook::{self, WebhookSecret};
 use stripe_billing_core::{
@@ -89,8 +90,12 @@ pub(crate) fn identity(request: &Parts) -> Option<AccountKey> {
 }
 
 pub(crate) fn builder() -> BillingBuilder {
+    builder_on(MemoryStore::new())
+}
+
+pub(crate) fn builder_on(store: impl Store) -> BillingBuilder {
     let now = DateTime::from_timestamp(NOW, 0).unwrap();
-    Billing::builder(MemoryStore::new())
+    Billing::builder(store)
         .catalog(catalog())
         .webhook_secrets([SECRET])
         .processing(Processing::Inline)

@@ -261,7 +261,9 @@ impl Billing {
             .iter()
             .find(|share| !share.status.is_terminal() && share.will_cancel == canceling)
             .ok_or(SellError::NoSubscription)?;
-        let key = self.momentary_key("change", &fits.id)?;
+        // Opposite wishes of one moment are different calls.
+        let what = if canceling { "resume" } else { "cancel" };
+        let key = self.momentary_key(what, &fits.id)?;
         stripe.update_subscription(&update(&fits.id), &key).await?;
         Ok(())
     }

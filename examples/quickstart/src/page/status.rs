@@ -16,6 +16,7 @@ pub(super) fn render(app: &App, access: &Access, card: Option<&str>) -> Markup {
     html! {
         div.headline data-state=(access.state.as_str()) data-access=(access.access) {
             span.badge.(told.tone) { (told.badge) }
+            code.raw title="The state, as the API has it" { (access.state.as_str()) }
             p.sentence { (told.sentence) }
         }
         dl.facts {
@@ -34,7 +35,7 @@ pub(super) fn render(app: &App, access: &Access, card: Option<&str>) -> Markup {
                 @for (name, limit) in &access.limits { li.limit { (limit) " " (spaced(name)) } }
             }
         }
-        @if app.sells && runs.is_some() {
+        @if app.has_stripe && runs.is_some() {
             div.actions {
                 @if runs.is_some_and(|share| share.will_cancel) {
                     form method="post" action="/billing/resume" { button.primary #resume { "Resume subscription" } }
