@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use sea_orm::{ConnectionTrait, TransactionTrait};
 use stripe_billing_core::changes::{IgnoreReason, Settlement};
 use stripe_billing_core::queue::{ErrorClass, Failure};
 use stripe_billing_core::store::{
@@ -7,7 +8,7 @@ use stripe_billing_core::store::{
 };
 
 use crate::support::{
-    TestDb, changes, claim, claimed, event, on_every_backend, paid, seconds, stale, start, subject,
+    Backend, TestDb, changes, claim, claimed, event, on_every_backend, paid, seconds, stale, start, subject,
 };
 
 on_every_backend!(
@@ -16,6 +17,7 @@ on_every_backend!(
     a_lease_that_ran_out_is_taken_over_and_fenced,
     a_settlement_sets_what_operators_see,
     facts_are_claimed_and_settled,
+    a_locked_subject_does_not_hide_the_account_of_its_facts,
 );
 
 async fn eight_workers_claim_each_event_once(db: &TestDb) {
@@ -216,4 +218,24 @@ async fn facts_are_claimed_and_settled(db: &TestDb) {
     let stats = store.stats(due).await.unwrap();
     assert_eq!((stats.outbox["done"], stats.outbox["dead"]), (1, 1));
     assert!(stats.idle);
+}
+
+/// MySQL's locking reads skip locked rows in subqueries too.
+async fn a_locked_subject_does_not_hide_the_account_of_its_facts(db: &TestDb) {
+    if !matches!(db.backend, Backend::Postgres | Backend::MySql) {
+        return; // SQLite has one writer, and readers see what was committed.
+    }
+    let store = db.store().await;
+    let event = claimed(&store, "evt_1").await;
+    let mut changes = changes("cus_1", 0);
+    changes.outbox = vec![paid("in_1", 500)];
+    assert_eq!(store.commit(&event.lease, &changes).await.unwrap(), Commit::Done);
+
+    let raw = db.raw().await.unwrap();
+    let other = raw.begin().await.unwrap();
+    other.execute_unprepared("UPDATE billing_subjects SET version = version + 1").await.unwrap();
+    let facts = store.claim_outbox(&claim(8, start())).await.unwrap();
+    other.rollback().await.unwrap();
+    let accounts: Vec<_> = facts.iter().map(|fact| fact.account.as_deref()).collect();
+    assert_eq!(accounts, [Some("acme")]);
 }
