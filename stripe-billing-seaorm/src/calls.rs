@@ -48,7 +48,7 @@ pub(crate) async fn begin(
     })
 }
 
-/// The first result holds; whether the generation is the row's.
+/// The first result holds; whether this was it.
 pub(crate) async fn finish(
     db: &Db,
     key: &str,

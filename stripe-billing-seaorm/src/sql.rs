@@ -91,8 +91,8 @@ impl Sql {
                  WHERE call_key = ?",
             ),
             finish_call: render(
-                "UPDATE {p}calls SET result = COALESCE(result, ?) \
-                 WHERE call_key = ? AND generation = ?",
+                "UPDATE {p}calls SET result = ? \
+                 WHERE call_key = ? AND generation = ? AND result IS NULL",
             ),
             restart_call: render(
                 "UPDATE {p}calls SET generation = generation + 1, fingerprint = ?, \
