@@ -136,13 +136,7 @@ async fn claim_at_once(
     queue: &Queue,
     request: &ClaimRequest,
 ) -> Result<Vec<QueryResult>, StoreError> {
-    let Queue {
-        table,
-        claimed,
-        columns,
-        crashes,
-        ..
-    } = queue;
+    let Queue { table, claimed, columns, crashes, .. } = queue;
     let limit = request.limit;
     let (count, counted) = if *crashes {
         (
@@ -173,19 +167,10 @@ async fn claim_locked(
     queue: &Queue,
     request: &ClaimRequest,
 ) -> Result<Vec<QueryResult>, StoreError> {
-    let Queue {
-        table,
-        claimed,
-        assignments,
-        columns,
-        crashes,
-    } = queue;
+    let Queue { table, claimed, assignments, columns, crashes } = queue;
     // Without the index in force a small table would be scanned, and all of it locked.
     let (index, locking) = match db.dialect {
-        Dialect::Mysql => (
-            format!(" FORCE INDEX ({{p}}{table}_due)"),
-            " FOR UPDATE SKIP LOCKED",
-        ),
+        Dialect::Mysql => (format!(" FORCE INDEX ({{p}}{table}_due)"), " FOR UPDATE SKIP LOCKED"),
         Dialect::Sqlite | Dialect::Postgres => (String::new(), ""),
     };
     let counted = if *crashes {
@@ -199,17 +184,13 @@ async fn claim_locked(
          WHERE q.due_at <= ? ORDER BY q.due_at, q.seq LIMIT {limit}{locking}"
     ));
     let tx = db.begin().await?;
-    let rows = db
-        .query(&tx, select, vec![db::micros(request.now).into()])
-        .await?;
+    let rows = db.query(&tx, select, vec![db::micros(request.now).into()]).await?;
     if rows.is_empty() {
         db::rollback(tx).await?;
         return Ok(rows);
     }
-    let mut values = vec![
-        db::lease_end(request.now, request.lease).into(),
-        db::text(&request.worker),
-    ];
+    let mut values =
+        vec![db::lease_end(request.now, request.lease).into(), db::text(&request.worker)];
     for row in &rows {
         values.push(column::<i64>(row, 0)?.into());
     }
@@ -239,10 +220,7 @@ fn sorted(rows: &[QueryResult]) -> Result<Vec<&QueryResult>, StoreError> {
 }
 
 fn lease(row: &QueryResult) -> Result<Lease, StoreError> {
-    Ok(Lease {
-        seq: column(row, 0)?,
-        epoch: column(row, 2)?,
-    })
+    Ok(Lease { seq: column(row, 0)?, epoch: column(row, 2)? })
 }
 
 fn event(row: &QueryResult) -> Result<ClaimedEvent, StoreError> {
@@ -251,10 +229,7 @@ fn event(row: &QueryResult) -> Result<ClaimedEvent, StoreError> {
     Ok(ClaimedEvent {
         lease: lease(row)?,
         event: ReceivedEvent {
-            key: EventKey {
-                tenant: db::tenant(row, OWN)?,
-                id: column(row, OWN + 2)?,
-            },
+            key: EventKey { tenant: db::tenant(row, OWN)?, id: column(row, OWN + 2)? },
             kind: inbox::kind_of(&kind)?,
             event_type: column(row, OWN + 4)?,
             api_version: column(row, OWN + 5)?,
@@ -275,10 +250,7 @@ fn fact(row: &QueryResult) -> Result<ClaimedEntry, StoreError> {
             key: column(row, OWN + 3)?,
             event: serde_json::from_str(&body).map_err(corrupt)?,
         },
-        subject: SubjectKey {
-            tenant: db::tenant(row, OWN)?,
-            id: column(row, OWN + 2)?,
-        },
+        subject: SubjectKey { tenant: db::tenant(row, OWN)?, id: column(row, OWN + 2)? },
         account: None,
         attempts: db::count(row, OWN + 5)?,
     })

@@ -94,11 +94,7 @@ impl<'a> Row<'a> {
             .into_iter()
             .map(|(object, write)| {
                 let body = serde_json::to_string(&write.record).map_err(corrupt)?;
-                Ok(RecordRow {
-                    object,
-                    write,
-                    body,
-                })
+                Ok(RecordRow { object, write, body })
             })
             .collect::<Result<_, StoreError>>()?;
         let mut facts = BTreeMap::new();
@@ -219,11 +215,7 @@ async fn step_by_step(
 ) -> Result<Commit, StoreError> {
     let changes = row.changes;
     let mut values = settle::columns(&changes.settlement, changes.now).to_vec();
-    values.extend([
-        db::text(&changes.subject.id),
-        row.lease.seq.into(),
-        row.lease.epoch.into(),
-    ]);
+    values.extend([db::text(&changes.subject.id), row.lease.seq.into(), row.lease.epoch.into()]);
     if db.execute(tx, db.sql.settle.as_str(), values).await? == 0 {
         return Ok(Commit::LeaseLost);
     }

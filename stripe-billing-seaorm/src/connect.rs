@@ -96,10 +96,7 @@ fn options(url: &DatabaseUrl, max_connections: u32) -> ConnectOptions {
 }
 
 fn unreachable(hint: &'static str) -> impl Fn(DbErr) -> ConnectError {
-    move |error| ConnectError::Unreachable {
-        hint,
-        source: classify(error),
-    }
+    move |error| ConnectError::Unreachable { hint, source: classify(error) }
 }
 
 #[cfg(feature = "sqlite")]
@@ -119,11 +116,7 @@ async fn open_sqlite(url: &DatabaseUrl, readers: u32) -> Result<Pools, ConnectEr
                     .pragma("journal_mode", "WAL")
                     // Acknowledged means stored, also when the power goes.
                     .pragma("synchronous", "FULL");
-                if reads_only {
-                    options.pragma("query_only", "ON")
-                } else {
-                    options
-                }
+                if reads_only { options.pragma("query_only", "ON") } else { options }
             });
         SqlxSqliteConnector::connect(options)
     };
@@ -138,12 +131,7 @@ async fn open_sqlite(url: &DatabaseUrl, readers: u32) -> Result<Pools, ConnectEr
         });
     }
     let read = pool(readers, true).await.map_err(&failed)?;
-    Ok(Pools {
-        write,
-        read,
-        suspicion: Suspicion::default(),
-        batch_bytes: PLAIN_BATCH,
-    })
+    Ok(Pools { write, read, suspicion: Suspicion::default(), batch_bytes: PLAIN_BATCH })
 }
 
 #[cfg(not(feature = "sqlite"))]
@@ -188,19 +176,13 @@ async fn open_postgres_as(
         })
     });
     options.map_sqlx_postgres_opts(move |options| {
-        let options = if is_plain {
-            options.ssl_mode(PgSslMode::Disable)
-        } else {
-            options
-        };
+        let options = if is_plain { options.ssl_mode(PgSslMode::Disable) } else { options };
         match &password {
             Some(password) => options.password(password.expose()),
             None => options,
         }
     });
-    let pool = SqlxPostgresConnector::connect(options)
-        .await
-        .map_err(unreachable(SERVER_HINT))?;
+    let pool = SqlxPostgresConnector::connect(options).await.map_err(unreachable(SERVER_HINT))?;
     Ok(Pools {
         batch_bytes: batch_bytes(Dialect::Postgres, &pool).await,
         read: pool.clone(),
@@ -215,9 +197,7 @@ const SERVER_HINT: &str =
 
 #[cfg(not(feature = "postgres"))]
 async fn open_postgres(_: &DatabaseUrl, _: u32) -> Result<Pools, ConnectError> {
-    Err(ConnectError::FeatureDisabled {
-        feature: "postgres",
-    })
+    Err(ConnectError::FeatureDisabled { feature: "postgres" })
 }
 
 #[cfg(feature = "mysql")]
@@ -261,9 +241,7 @@ async fn open_mysql(url: &DatabaseUrl, connections: u32) -> Result<Pools, Connec
             })
         })
     });
-    let pool = SqlxMySqlConnector::connect(options)
-        .await
-        .map_err(unreachable(SERVER_HINT))?;
+    let pool = SqlxMySqlConnector::connect(options).await.map_err(unreachable(SERVER_HINT))?;
     Ok(Pools {
         batch_bytes: batch_bytes(Dialect::Mysql, &pool).await,
         read: pool.clone(),

@@ -82,10 +82,7 @@ enum Refused {
 
 impl Intake {
     pub(crate) fn new(db: Arc<Db>) -> Self {
-        Self(Arc::new(Shared {
-            db,
-            queue: Mutex::default(),
-        }))
+        Self(Arc::new(Shared { db, queue: Mutex::default() }))
     }
 
     pub(crate) async fn receive(&self, event: ReceivedEvent) -> Answer {
@@ -185,10 +182,7 @@ async fn write_all(shared: Arc<Shared>) {
                 // other.
                 let waiting = shared.queue().take_all();
                 let shared_error = SharedError::new(error);
-                for reply in replies
-                    .into_iter()
-                    .chain(waiting.into_iter().map(|job| job.reply))
-                {
+                for reply in replies.into_iter().chain(waiting.into_iter().map(|job| job.reply)) {
                     let _gone = reply.send(Err(shared_error.to_store_error()));
                 }
             }
@@ -222,10 +216,7 @@ async fn write(db: &Db, events: &[ReceivedEvent]) -> Result<Vec<Answer>, StoreEr
         .into_iter()
         .map(|answer| {
             answer.unwrap_or_else(|| {
-                Err(StoreError::new(
-                    ErrorKind::Other,
-                    "the event was not answered",
-                ))
+                Err(StoreError::new(ErrorKind::Other, "the event was not answered"))
             })
         })
         .collect())
@@ -259,10 +250,7 @@ async fn insert(
 }
 
 fn is_everyones(error: &StoreError) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Conflict
-    )
+    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Conflict)
 }
 
 /// Inserting is idempotent, so what another transaction or a broken connection was in the way of is
@@ -289,23 +277,16 @@ async fn settle_duplicates(
     first: &HashMap<&EventKey, usize>,
     answers: &mut [Option<Answer>],
 ) {
-    let open: Vec<usize> = (0..events.len())
-        .filter(|index| answers[*index].is_none())
-        .collect();
+    let open: Vec<usize> = (0..events.len()).filter(|index| answers[*index].is_none()).collect();
     if open.is_empty() {
         return;
     }
     // Whose first in the batch was new is compared with that one, the others with the table.
     let is_new = |key: &EventKey| {
-        first
-            .get(key)
-            .is_some_and(|index| matches!(answers[*index], Some(Ok(Receipt::Stored))))
+        first.get(key).is_some_and(|index| matches!(answers[*index], Some(Ok(Receipt::Stored))))
     };
-    let known: Vec<&EventKey> = first
-        .iter()
-        .filter(|(_, index)| answers[**index].is_none())
-        .map(|(key, _)| *key)
-        .collect();
+    let known: Vec<&EventKey> =
+        first.iter().filter(|(_, index)| answers[**index].is_none()).map(|(key, _)| *key).collect();
     let stored = match inbox::payloads(db, &known).await {
         Ok(stored) => stored,
         Err(error) => {
@@ -338,10 +319,7 @@ async fn settle_duplicates(
 async fn duplicate(db: &Db, event: &ReceivedEvent, before: &[u8]) -> Answer {
     let differs = inbox::differs(before, &event.payload);
     if differs {
-        tracing::warn!(
-            event = event.key.id,
-            "an event came again with other content"
-        );
+        tracing::warn!(event = event.key.id, "an event came again with other content");
         inbox::flag(db, &event.key).await?;
     }
     Ok(Receipt::Duplicate { differs })
@@ -353,9 +331,7 @@ fn not_stored(
     answers: &[Option<Answer>],
     key: &EventKey,
 ) -> StoreError {
-    let refused = first
-        .get(key)
-        .and_then(|index| answers[*index].as_ref()?.as_ref().err());
+    let refused = first.get(key).and_then(|index| answers[*index].as_ref()?.as_ref().err());
     match refused {
         Some(error) => StoreError::new(error.kind(), error.to_string()),
         None => StoreError::new(ErrorKind::Other, "the event was neither stored nor found"),

@@ -148,11 +148,7 @@ impl CommitShape {
     }
 
     fn of(index: usize) -> Self {
-        Self {
-            create: index & 1 != 0,
-            facts: index & 2 != 0,
-            release: index & 4 != 0,
-        }
+        Self { create: index & 1 != 0, facts: index & 2 != 0, release: index & 4 != 0 }
     }
 }
 
@@ -206,10 +202,6 @@ fn commit(shape: CommitShape) -> String {
         );
     }
     sql.push_str(" SELECT (SELECT COUNT(*) FROM fence), (SELECT COUNT(*) FROM subject), ");
-    sql.push_str(if shape.facts {
-        "(SELECT COUNT(*) FROM told)"
-    } else {
-        "0::bigint"
-    });
+    sql.push_str(if shape.facts { "(SELECT COUNT(*) FROM told)" } else { "0::bigint" });
     sql
 }

@@ -21,43 +21,29 @@ pub(crate) struct DatabaseUrl {
 
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DatabaseUrl")
-            .field("dialect", &self.dialect)
-            .finish_non_exhaustive()
+        f.debug_struct("DatabaseUrl").field("dialect", &self.dialect).finish_non_exhaustive()
     }
 }
 
 impl DatabaseUrl {
     pub(crate) fn parse(url: &str) -> Result<Self, ConnectError> {
-        let invalid = |reason: &str| ConnectError::InvalidUrl {
-            reason: reason.to_owned(),
-        };
+        let invalid = |reason: &str| ConnectError::InvalidUrl { reason: reason.to_owned() };
         let url = url.trim();
-        let (scheme, rest) = url
-            .split_once(':')
-            .ok_or_else(|| invalid("it has no scheme"))?;
+        let (scheme, rest) = url.split_once(':').ok_or_else(|| invalid("it has no scheme"))?;
         let (dialect, scheme) = match scheme.to_ascii_lowercase().as_str() {
             "sqlite" => (Dialect::Sqlite, "sqlite"),
             "postgres" | "postgresql" => (Dialect::Postgres, "postgres"),
             "mysql" | "mariadb" => (Dialect::Mysql, "mysql"),
             other if rest.starts_with("//") => {
-                return Err(ConnectError::UnsupportedScheme {
-                    scheme: other.to_owned(),
-                });
+                return Err(ConnectError::UnsupportedScheme { scheme: other.to_owned() });
             }
             // Not what stands there: without a scheme it may be a user's name.
             _ => return Err(invalid("it has no scheme")),
         };
         if dialect == Dialect::Sqlite {
-            return Ok(Self {
-                dialect,
-                url: format!("{scheme}:{rest}"),
-                password: None,
-            });
+            return Ok(Self { dialect, url: format!("{scheme}:{rest}"), password: None });
         }
-        let rest = rest
-            .strip_prefix("//")
-            .ok_or_else(|| invalid("after the scheme comes `//`"))?;
+        let rest = rest.strip_prefix("//").ok_or_else(|| invalid("after the scheme comes `//`"))?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         let Some((user_info, host)) = authority.rsplit_once('@') else {
@@ -94,9 +80,7 @@ impl DatabaseUrl {
             None => host.split(':').next().unwrap_or_default(),
         };
         host == "localhost"
-            || host
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|address| address.is_loopback())
+            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 
     /// A SQLite database that lives in memory, and dies with its connection.
@@ -163,10 +147,7 @@ mod tests {
             ("sqlite:billing.db", false),
         ] {
             let parsed = DatabaseUrl::parse(url).unwrap();
-            assert_eq!(
-                (parsed.url.as_str(), parsed.is_in_memory()),
-                (url, in_memory)
-            );
+            assert_eq!((parsed.url.as_str(), parsed.is_in_memory()), (url, in_memory));
         }
     }
 

@@ -59,10 +59,7 @@ impl Scene {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let catalog = format!("[link]\naccount = \"{ACCOUNT_KEY}\"\n{CATALOG}");
         std::fs::write(directory.path().join("catalog.toml"), catalog).expect("a catalog file");
-        Some(Self {
-            database,
-            directory,
-        })
+        Some(Self { database, directory })
     }
 
     async fn server(&self, database: &str) -> Server {
@@ -71,23 +68,16 @@ impl Scene {
 
     /// What is in the database once everything has come to rest.
     async fn at_rest(&self) -> (SeaOrmStore, Stats) {
-        let store = SeaOrmStore::connect(self.database.url.as_str())
-            .await
-            .expect("the database");
+        let store = SeaOrmStore::connect(self.database.url.as_str()).await.expect("the database");
         let mut tick = interval(Duration::from_millis(50));
         let rest = async {
             loop {
                 tick.tick().await;
-                let stats = store
-                    .stats(SystemClock.now())
-                    .await
-                    .expect("the database answers");
+                let stats = store.stats(SystemClock.now()).await.expect("the database answers");
                 let open = ["received", "processing", "retry_wait"];
                 let facts = ["pending", "sending"];
                 let none = |counts: &BTreeMap<String, u64>, words: &[&str]| {
-                    words
-                        .iter()
-                        .all(|word| counts.get(*word).is_none_or(|count| *count == 0))
+                    words.iter().all(|word| counts.get(*word).is_none_or(|count| *count == 0))
                 };
                 if none(&stats.events, &open) && none(&stats.outbox, &facts) {
                     return stats;
@@ -130,11 +120,7 @@ async fn undisturbed(story: &Story) -> End {
     let world = World::new(Arc::new(MemoryStore::new()));
     for body in &story.events {
         world.deliver(body).await.expect("memory takes everything");
-        world
-            .billing
-            .process_due()
-            .await
-            .expect("memory never fails");
+        world.billing.process_due().await.expect("memory never fails");
     }
     world.end_of(story).await
 }
@@ -145,41 +131,25 @@ async fn assert_nothing_lost_or_doubled(scene: &Scene, stories: &[Story]) {
     let expected = undisturbed(&stories[0]).await;
     let (store, stats) = scene.at_rest().await;
     let events: usize = stories.iter().map(|story| story.events.len()).sum();
-    let rested: u64 = ["processed", "ignored"]
-        .iter()
-        .filter_map(|s| stats.events.get(*s))
-        .sum();
+    let rested: u64 = ["processed", "ignored"].iter().filter_map(|s| stats.events.get(*s)).sum();
     assert_eq!(rested, events as u64, "{:?}", stats.events);
-    assert_eq!(
-        stats.events.values().sum::<u64>(),
-        events as u64,
-        "{:?}",
-        stats.events
-    );
+    assert_eq!(stats.events.values().sum::<u64>(), events as u64, "{:?}", stats.events);
     let facts = (stories.len() * expected.facts.len()) as u64;
     assert_eq!(stats.outbox, BTreeMap::from([("done".to_owned(), facts)]));
     let world = World::new(Arc::new(store));
     for story in stories {
         let end = world.end_of(story).await;
-        assert_eq!(
-            (end.records, end.state),
-            (expected.records.clone(), expected.state.clone())
-        );
+        assert_eq!((end.records, end.state), (expected.records.clone(), expected.state.clone()));
     }
 }
 
 fn stories(count: usize) -> Vec<Story> {
     let history = histories::sign_up(Shape::New);
-    (0..count)
-        .map(|number| Story::new(&history, number))
-        .collect()
+    (0..count).map(|number| Story::new(&history, number)).collect()
 }
 
 fn bodies(stories: &[Story]) -> Vec<Bytes> {
-    stories
-        .iter()
-        .flat_map(|story| story.events.clone())
-        .collect()
+    stories.iter().flat_map(|story| story.events.clone()).collect()
 }
 
 /// Kills the server with SIGKILL at uneven moments while events pour in.
@@ -240,16 +210,12 @@ async fn two_processes_on_one_database_process_each_event_once() {
     };
     let stories = stories(100);
     // Both start on an empty database at once, so both migrate.
-    let (one, two) = tokio::join!(
-        scene.server(&scene.database.url),
-        scene.server(&scene.database.url)
-    );
+    let (one, two) =
+        tokio::join!(scene.server(&scene.database.url), scene.server(&scene.database.url));
     let urls = [RwLock::new(one.url.clone()), RwLock::new(two.url.clone())];
-    let twice = bodies(&stories).into_iter().flat_map(|body| {
-        urls.iter()
-            .map(move |url| (url, body.clone()))
-            .collect::<Vec<_>>()
-    });
+    let twice = bodies(&stories)
+        .into_iter()
+        .flat_map(|body| urls.iter().map(move |url| (url, body.clone())).collect::<Vec<_>>());
     stream::iter(twice)
         .for_each_concurrent(16, |(url, body)| async move { deliver(url, &body).await })
         .await;
@@ -296,9 +262,7 @@ async fn without_its_database_it_says_503_and_recovers_by_itself() {
     let (credentials, rest) = url.rsplit_once('@').expect("a user in the URL");
     let (address, name) = rest.split_once('/').expect("a database in the URL");
     let wire = Wire::to(address.to_owned()).await;
-    let server = scene
-        .server(&format!("{credentials}@127.0.0.1:{}/{name}", wire.port))
-        .await;
+    let server = scene.server(&format!("{credentials}@127.0.0.1:{}/{name}", wire.port)).await;
     let stories = stories(20);
     let bodies = bodies(&stories);
     let ready = format!("{}/health/ready", server.url);
@@ -309,28 +273,15 @@ async fn without_its_database_it_says_503_and_recovers_by_itself() {
     }
     wire.open.send_replace(false);
     for body in &bodies[40..44] {
-        assert_eq!(
-            post(&server.url, body).await,
-            Some(StatusCode::SERVICE_UNAVAILABLE)
-        );
+        assert_eq!(post(&server.url, body).await, Some(StatusCode::SERVICE_UNAVAILABLE));
     }
-    let status = client()
-        .get(&ready)
-        .send()
-        .await
-        .expect("an answer")
-        .status();
+    let status = client().get(&ready).send().await.expect("an answer").status();
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     wire.open.send_replace(true);
     for body in &bodies[40..] {
         deliver(&address, body).await;
     }
-    let status = client()
-        .get(&ready)
-        .send()
-        .await
-        .expect("an answer")
-        .status();
+    let status = client().get(&ready).send().await.expect("an answer").status();
     assert_eq!(status, StatusCode::OK);
     assert_nothing_lost_or_doubled(&scene, &stories).await;
 }

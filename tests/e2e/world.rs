@@ -44,18 +44,9 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        let pro = Plan::new("pro")
-            .feature("export")
-            .price(PlanPrice::new("price_pro"));
-        let link = Link {
-            account: ACCOUNT_KEY.to_owned(),
-            ..Link::default()
-        };
-        let catalog = Catalog::builder()
-            .plan(pro)
-            .link(link)
-            .build()
-            .expect("the suite's catalog");
+        let pro = Plan::new("pro").feature("export").price(PlanPrice::new("price_pro"));
+        let link = Link { account: ACCOUNT_KEY.to_owned(), ..Link::default() };
+        let catalog = Catalog::builder().plan(pro).link(link).build().expect("the suite's catalog");
         let recorder = Arc::new(Recorder::default());
         let start = DateTime::from_timestamp(START, 0).expect("a time");
         let clock = Arc::new(ManualClock::new(start));
@@ -66,13 +57,7 @@ impl World {
             .clock(Arc::clone(&clock))
             .build()
             .expect("a good configuration");
-        Self {
-            billing,
-            store,
-            recorder,
-            clock,
-            catalog,
-        }
+        Self { billing, store, recorder, clock, catalog }
     }
 
     /// Delivers a body as Stripe does.
@@ -87,34 +72,19 @@ impl World {
         for _ in 0..40 {
             let done = self.billing.process_due().await.is_ok();
             let now = self.clock.now();
-            if done
-                && self
-                    .store
-                    .stats(now)
-                    .await
-                    .is_ok_and(|stats| is_at_rest(&stats))
-            {
+            if done && self.store.stats(now).await.is_ok_and(|stats| is_at_rest(&stats)) {
                 return;
             }
             self.clock.advance(TimeDelta::seconds(150));
         }
-        panic!(
-            "it does not come to rest: {:?}",
-            self.store.stats(self.clock.now()).await
-        );
+        panic!("it does not come to rest: {:?}", self.store.stats(self.clock.now()).await);
     }
 
     /// Where a story that was told under a number has ended.
     pub(crate) async fn end_of(&self, story: &Story) -> End {
-        let key = SubjectKey {
-            tenant: Tenant::platform(true),
-            id: story.rename("cus_1"),
-        };
+        let key = SubjectKey { tenant: Tenant::platform(true), id: story.rename("cus_1") };
         let objects = story.objects();
-        let request = LoadRequest {
-            subject: key,
-            objects,
-        };
+        let request = LoadRequest { subject: key, objects };
         let subject = self.store.load(&request).await.expect("the store answers");
         let records = subject
             .records
@@ -123,21 +93,12 @@ impl World {
             .collect();
         let account = story.rename(ACCOUNT);
         let told = self.recorder.0.lock().expect("not poisoned");
-        let facts = told
-            .keys()
-            .filter(|(to, _)| *to == account)
-            .map(|(_, key)| story.restore(key));
-        let access = Access::evaluate(
-            std::slice::from_ref(&subject),
-            &self.catalog,
-            self.clock.now(),
-        );
+        let facts = told.keys().filter(|(to, _)| *to == account).map(|(_, key)| story.restore(key));
+        let access =
+            Access::evaluate(std::slice::from_ref(&subject), &self.catalog, self.clock.now());
         End {
             records,
-            account: subject
-                .links
-                .account()
-                .map(|account| story.restore(account)),
+            account: subject.links.account().map(|account| story.restore(account)),
             facts: facts.collect(),
             state: format!("{:?} access={}", access.state, access.access),
         }
@@ -147,10 +108,7 @@ impl World {
     pub(crate) fn told(&self, story: &Story) -> Vec<u32> {
         let account = story.rename(ACCOUNT);
         let told = self.recorder.0.lock().expect("not poisoned");
-        told.iter()
-            .filter(|((to, _), _)| *to == account)
-            .map(|(_, count)| *count)
-            .collect()
+        told.iter().filter(|((to, _), _)| *to == account).map(|(_, count)| *count).collect()
     }
 }
 
@@ -170,12 +128,8 @@ fn is_at_rest(stats: &stripe_billing_core::store::Stats) -> bool {
     let none = |counts: &BTreeMap<String, u64>, status: &str| {
         counts.get(status).is_none_or(|count| *count == 0)
     };
-    ["received", "processing", "retry_wait"]
-        .iter()
-        .all(|status| none(&stats.events, status))
-        && ["pending", "sending"]
-            .iter()
-            .all(|status| none(&stats.outbox, status))
+    ["received", "processing", "retry_wait"].iter().all(|status| none(&stats.events, status))
+        && ["pending", "sending"].iter().all(|status| none(&stats.outbox, status))
 }
 
 /// What a history comes to, in ids that do not depend on the number it was told under.
@@ -199,27 +153,17 @@ const PREFIXES: [&str; 8] = ["cus_", "sub_", "in_", "cs_", "si_", "il_", "evt_",
 impl Story {
     /// The history told under a number.
     pub(crate) fn new(history: &[Bytes], number: usize) -> Self {
-        let mut story = Self {
-            number,
-            events: Vec::new(),
-        };
+        let mut story = Self { number, events: Vec::new() };
         story.events = history
             .iter()
-            .map(|body| {
-                story
-                    .rename(std::str::from_utf8(body).expect("JSON"))
-                    .into()
-            })
+            .map(|body| story.rename(std::str::from_utf8(body).expect("JSON")).into())
             .collect();
         story
     }
 
     /// The same events in another order.
     pub(crate) fn in_order(&self, order: &[usize]) -> Vec<Bytes> {
-        order
-            .iter()
-            .map(|index| self.events[*index].clone())
-            .collect()
+        order.iter().map(|index| self.events[*index].clone()).collect()
     }
 
     /// A copy of an event under another event id, as Stripe makes at times.
@@ -243,10 +187,7 @@ impl Story {
 
     /// Every object that the history is about.
     fn objects(&self) -> Vec<ObjectRef> {
-        let link = Link {
-            account: ACCOUNT_KEY.to_owned(),
-            ..Link::default()
-        };
+        let link = Link { account: ACCOUNT_KEY.to_owned(), ..Link::default() };
         let patches = self.events.iter().filter_map(|body| {
             let event = Event::parse(body).expect("an event");
             stripe_billing_core::state::Patch::of(&event, &link)

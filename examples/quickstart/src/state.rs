@@ -40,10 +40,7 @@ pub(crate) struct App {
 impl App {
     /// The visitor's account; the first one unless the cookie names another.
     pub(crate) fn visitor(&self, named: Option<&str>) -> &DemoAccount {
-        let known = self
-            .accounts
-            .iter()
-            .find(|account| Some(account.id.as_str()) == named);
+        let known = self.accounts.iter().find(|account| Some(account.id.as_str()) == named);
         known.unwrap_or(&self.accounts[0])
     }
 

@@ -35,11 +35,7 @@ pub(crate) fn tell(access: &Access) -> Told {
     let best = access.subscriptions.first();
     let on = |time: Option<i64>| time.map_or_else(|| "some day".to_owned(), day);
     let at = |pick: fn(&SubscriptionAccess) -> Option<i64>| on(best.and_then(pick));
-    let told = |tone, badge, sentence: String| Told {
-        tone,
-        badge,
-        sentence,
-    };
+    let told = |tone, badge, sentence: String| Told { tone, badge, sentence };
     match access.state {
         State::NoSubscription => told(
             "calm",
@@ -49,10 +45,7 @@ pub(crate) fn tell(access: &Access) -> Told {
         State::Active => told(
             "good",
             "Active",
-            format!(
-                "Paid. Renews by itself on {}.",
-                at(|share| share.period_end)
-            ),
+            format!("Paid. Renews by itself on {}.", at(|share| share.period_end)),
         ),
         State::Trialing => told(
             "good",
@@ -99,16 +92,10 @@ pub(crate) fn tell(access: &Access) -> Told {
             "Waiting for payment",
             "The first payment has not gone through.".to_owned(),
         ),
-        State::Expired => told(
-            "calm",
-            "Expired",
-            "The first payment never went through.".to_owned(),
-        ),
-        _ => told(
-            "calm",
-            "Unknown",
-            "This state is new to the demo.".to_owned(),
-        ),
+        State::Expired => {
+            told("calm", "Expired", "The first payment never went through.".to_owned())
+        }
+        _ => told("calm", "Unknown", "This state is new to the demo.".to_owned()),
     }
 }
 

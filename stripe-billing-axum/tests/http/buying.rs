@@ -26,31 +26,19 @@ async fn start() -> FakeStripe {
 }
 
 fn client(fake: &FakeStripe) -> StripeClient {
-    StripeClient::builder("sk_test_1")
-        .api_base(fake.base_url())
-        .max_retries(0)
-        .build()
-        .unwrap()
+    StripeClient::builder("sk_test_1").api_base(fake.base_url()).max_retries(0).build().unwrap()
 }
 
 impl Shop {
     async fn open() -> Self {
         let fake = start().await;
-        Self {
-            app: app_with(client(&fake)),
-            fake,
-        }
+        Self { app: app_with(client(&fake)), fake }
     }
 
     async fn checkout(&self, body: &Value) -> Value {
         let answer = self.app.post("/billing/checkout", "ada", body).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
-        assert!(
-            answer.body["url"]
-                .as_str()
-                .unwrap()
-                .starts_with(self.fake.base_url())
-        );
+        assert!(answer.body["url"].as_str().unwrap().starts_with(self.fake.base_url()));
         answer.body
     }
 
@@ -65,40 +53,28 @@ impl Shop {
     async fn subscribed() -> (Self, String) {
         let shop = Self::open().await;
         let session = shop.checkout(&json!({"price": "price_pro"})).await["session"].clone();
-        let done = shop
-            .fake
-            .complete_checkout(session.as_str().unwrap(), Card::Good)
-            .unwrap();
+        let done = shop.fake.complete_checkout(session.as_str().unwrap(), Card::Good).unwrap();
         shop.deliver().await;
         (shop, done.subscription.unwrap())
     }
 
     fn session(&self, answer: &Value) -> Value {
-        self.fake
-            .object(answer["session"].as_str().unwrap())
-            .unwrap()
+        self.fake.object(answer["session"].as_str().unwrap()).unwrap()
     }
 }
 
 #[tokio::test]
 async fn a_checkout_is_opened_once_and_comes_back_to_the_origin() {
     let shop = Shop::open().await;
-    let first = shop
-        .checkout(&json!({"price": "price_pro", "quantity": 3}))
-        .await;
+    let first = shop.checkout(&json!({"price": "price_pro", "quantity": 3})).await;
     let session = shop.session(&first);
     assert_eq!(session["client_reference_id"], "ada");
     assert_eq!(
         session["success_url"],
         "https://app.example/?checkout=success&session={CHECKOUT_SESSION_ID}"
     );
-    assert_eq!(
-        session["cancel_url"],
-        "https://app.example/?checkout=canceled"
-    );
-    let again = shop
-        .checkout(&json!({"price": "price_pro", "quantity": 3}))
-        .await;
+    assert_eq!(session["cancel_url"], "https://app.example/?checkout=canceled");
+    let again = shop.checkout(&json!({"price": "price_pro", "quantity": 3})).await;
     assert_eq!(first, again);
     // Something else closes it, so that nobody pays twice.
     let other = shop.checkout(&json!({"price": "price_pro_year"})).await;
@@ -114,12 +90,7 @@ async fn the_account_is_the_callers_whatever_the_body_says() {
     let session = shop.session(&shop.checkout(&claim).await);
     assert_eq!(session["client_reference_id"], "ada");
     assert_eq!(session["metadata"]["account"], "ada");
-    assert!(
-        session["success_url"]
-            .as_str()
-            .unwrap()
-            .starts_with("https://app.example/")
-    );
+    assert!(session["success_url"].as_str().unwrap().starts_with("https://app.example/"));
 }
 
 #[tokio::test]
@@ -131,21 +102,12 @@ async fn a_form_is_answered_in_json_to_scripts_and_with_the_way_to_browsers() {
             .header("origin", "https://app.example")
             .header("accept", accept)
             .header("x-account", "ada")
-            .header(
-                "content-type",
-                "application/x-www-form-urlencoded; charset=utf-8",
-            )
+            .header("content-type", "application/x-www-form-urlencoded; charset=utf-8")
             .body(Body::from("price=price_pack&quantity=2"));
         let answer = shop.app.send(request.unwrap()).await;
         assert_eq!(answer.status.as_u16(), status, "{}", answer.body);
-        let location = answer
-            .headers
-            .get("location")
-            .map(|url| url.to_str().unwrap());
-        assert_eq!(
-            location,
-            answer.body["url"].as_str().filter(|_| status == 303)
-        );
+        let location = answer.headers.get("location").map(|url| url.to_str().unwrap());
+        assert_eq!(location, answer.body["url"].as_str().filter(|_| status == 303));
     }
 }
 
@@ -153,20 +115,12 @@ async fn a_form_is_answered_in_json_to_scripts_and_with_the_way_to_browsers() {
 async fn what_was_just_paid_is_about_to_arrive() {
     let shop = Shop::open().await;
     let session = shop.checkout(&json!({"price": "price_pro"})).await["session"].clone();
-    shop.fake
-        .complete_checkout(session.as_str().unwrap(), Card::Good)
-        .unwrap();
-    let answer = shop
-        .app
-        .post("/billing/checkout", "ada", &json!({"price": "price_pro"}))
-        .await;
+    shop.fake.complete_checkout(session.as_str().unwrap(), Card::Good).unwrap();
+    let answer = shop.app.post("/billing/checkout", "ada", &json!({"price": "price_pro"})).await;
     answer.assert_problem(409, "checkout_completed");
     assert_eq!(answer.headers["retry-after"], "1");
     shop.deliver().await;
-    let answer = shop
-        .app
-        .post("/billing/checkout", "ada", &json!({"price": "price_pro"}))
-        .await;
+    let answer = shop.app.post("/billing/checkout", "ada", &json!({"price": "price_pro"})).await;
     answer.assert_problem(409, "already_subscribed");
 }
 
@@ -175,33 +129,19 @@ async fn a_subscriber_manages_cancels_and_resumes() {
     let (shop, subscription) = Shop::subscribed().await;
     let portal = shop.app.post("/billing/portal", "ada", &json!({})).await;
     assert_eq!(portal.status, StatusCode::OK, "{}", portal.body);
-    assert!(
-        portal.body["url"]
-            .as_str()
-            .unwrap()
-            .starts_with(shop.fake.base_url())
-    );
+    assert!(portal.body["url"].as_str().unwrap().starts_with(shop.fake.base_url()));
 
-    for (path, canceling, state) in [
-        ("/billing/cancel", true, "canceled"),
-        ("/billing/resume", false, "active"),
-    ] {
+    for (path, canceling, state) in
+        [("/billing/cancel", true, "canceled"), ("/billing/resume", false, "active")]
+    {
         // The clock stands: the two changes are told apart by what they want.
         let answer = shop.app.post(path, "ada", &Value::Null).await;
-        assert_eq!(
-            answer.status,
-            StatusCode::NO_CONTENT,
-            "{path}: {}",
-            answer.body
-        );
+        assert_eq!(answer.status, StatusCode::NO_CONTENT, "{path}: {}", answer.body);
         let live = shop.fake.object(&subscription).unwrap();
         assert_eq!(live["cancel_at_period_end"], canceling);
         shop.deliver().await;
         let now = shop.app.get("/billing/state", Some("ada")).await.body;
-        assert_eq!(
-            (&now["state"], &now["access"]),
-            (&json!(state), &json!(true))
-        );
+        assert_eq!((&now["state"], &now["access"]), (&json!(state), &json!(true)));
     }
 }
 
@@ -216,17 +156,11 @@ async fn what_stripe_refuses_is_told_without_its_words() {
     ] {
         let shop = Shop::open().await;
         shop.fake.fail_next("POST /v1/checkout/sessions", fault);
-        let answer = shop
-            .app
-            .post("/billing/checkout", "ada", &json!({"price": "price_pro"}))
-            .await;
+        let answer =
+            shop.app.post("/billing/checkout", "ada", &json!({"price": "price_pro"})).await;
         answer.assert_problem(status, code);
         assert_eq!(answer.headers.contains_key("retry-after"), status == 503);
-        assert!(
-            !answer.body.to_string().contains("unknown error"),
-            "{}",
-            answer.body
-        );
+        assert!(!answer.body.to_string().contains("unknown error"), "{}", answer.body);
     }
 }
 
@@ -261,8 +195,5 @@ async fn without_an_origin_there_is_no_way_back() {
         .header("x-account", "ada")
         .header("content-type", "application/json")
         .body(Body::from(r#"{"price": "price_pack"}"#));
-    shop.app
-        .send(request.unwrap())
-        .await
-        .assert_problem(400, "return_url_unknown");
+    shop.app.send(request.unwrap()).await.assert_problem(400, "return_url_unknown");
 }

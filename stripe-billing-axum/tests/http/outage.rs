@@ -18,12 +18,7 @@ fn app() -> (App, Faults) {
 }
 
 fn body(id: &str) -> String {
-    event(
-        id,
-        "customer.created",
-        &json!({"id": "cus_1", "object": "customer"}),
-    )
-    .to_string()
+    event(id, "customer.created", &json!({"id": "cus_1", "object": "customer"})).to_string()
 }
 
 fn assert_unavailable(answer: &Answer) {
@@ -41,10 +36,7 @@ async fn what_cannot_be_stored_is_not_acknowledged() {
     assert_eq!(app.get("/billing/plans", None).await.status, StatusCode::OK);
     assert_eq!(app.get("/health/live", None).await.status, StatusCode::OK);
     let ready = app.get("/health/ready", None).await;
-    assert_eq!(
-        (ready.status.as_u16(), &ready.body["status"]),
-        (503, &json!("store_unavailable"))
-    );
+    assert_eq!((ready.status.as_u16(), &ready.body["status"]), (503, &json!("store_unavailable")));
 
     faults.recover();
     assert_eq!(app.get("/health/ready", None).await.status, StatusCode::OK);
@@ -65,11 +57,7 @@ async fn whatever_fails_in_the_store_stripe_is_asked_to_come_again() {
         let (app, faults) = app();
         faults.script_method_as("receive", 1, Moment::Before, kind);
         assert_unavailable(&app.deliver(body("evt_1")).await);
-        assert_eq!(
-            app.deliver(body("evt_1")).await.status,
-            StatusCode::OK,
-            "{kind:?}"
-        );
+        assert_eq!(app.deliver(body("evt_1")).await.status, StatusCode::OK, "{kind:?}");
     }
 }
 
@@ -111,11 +99,8 @@ async fn identities_come_from_closures_futures_and_types() -> Result<(), Box<dyn
         (Arc::new(crate::app::identity), "ada"),
     ];
     for (identity, expected) in identities {
-        let parts = axum::http::Request::get("/")
-            .header("x-account", "ada")
-            .body(())?
-            .into_parts()
-            .0;
+        let parts =
+            axum::http::Request::get("/").header("x-account", "ada").body(())?.into_parts().0;
         let account = identity.account(&parts).await;
         assert_eq!(account.map(|key| key.account).as_deref(), Some(expected));
     }

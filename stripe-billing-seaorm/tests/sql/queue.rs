@@ -8,7 +8,8 @@ use stripe_billing_core::store::{
 };
 
 use crate::support::{
-    Backend, TestDb, changes, claim, claimed, event, on_every_backend, paid, seconds, stale, start, subject,
+    Backend, TestDb, changes, claim, claimed, event, on_every_backend, paid, seconds, stale, start,
+    subject,
 };
 
 on_every_backend!(
@@ -27,11 +28,7 @@ async fn eight_workers_claim_each_event_once(db: &TestDb) {
     }
     let mut workers = Vec::new();
     for n in 0..8 {
-        let store = if n % 2 == 0 {
-            store.clone()
-        } else {
-            db.store().await
-        };
+        let store = if n % 2 == 0 { store.clone() } else { db.store().await };
         workers.push(tokio::spawn(async move {
             let mut mine = Vec::new();
             loop {
@@ -68,36 +65,23 @@ async fn the_longest_due_comes_first(db: &TestDb) {
     assert!(store.claim(&claim(9, start())).await.unwrap().is_empty());
     let now = start() + seconds(10);
     assert!(store.claim(&claim(0, now)).await.unwrap().is_empty());
-    assert_eq!(
-        ids(store.claim(&claim(2, now)).await.unwrap()),
-        ["evt_a", "evt_b"]
-    );
+    assert_eq!(ids(store.claim(&claim(2, now)).await.unwrap()), ["evt_a", "evt_b"]);
     assert_eq!(ids(store.claim(&claim(9, now)).await.unwrap()), ["evt_c"]);
 }
 
 async fn a_lease_that_ran_out_is_taken_over_and_fenced(db: &TestDb) {
     let store = db.store().await;
     let first = claimed(&store, "evt_1").await;
-    assert_eq!(
-        (first.lease.epoch, first.attempts, first.crashes),
-        (1, 0, 0)
-    );
+    assert_eq!((first.lease.epoch, first.attempts, first.crashes), (1, 0, 0));
     let almost = start() + seconds(60) - chrono::TimeDelta::microseconds(1);
     assert!(store.claim(&claim(1, almost)).await.unwrap().is_empty());
 
     let later = start() + seconds(60);
     let second = store.claim(&claim(1, later)).await.unwrap().remove(0);
     assert_eq!(second.lease.seq, first.lease.seq);
-    assert_eq!(
-        (second.lease.epoch, second.attempts, second.crashes),
-        (2, 0, 1)
-    );
+    assert_eq!((second.lease.epoch, second.attempts, second.crashes), (2, 0, 1));
 
-    let settled = |settlement| Settled {
-        settlement,
-        subject: None,
-        now: later,
-    };
+    let settled = |settlement| Settled { settlement, subject: None, now: later };
     let fenced = store.commit(&first.lease, &changes("cus_1", 0)).await;
     assert_eq!(fenced.unwrap(), Commit::LeaseLost);
     let done = settled(Settlement::Processed);
@@ -135,10 +119,7 @@ async fn a_settlement_sets_what_operators_see(db: &TestDb) {
     let retry = settle(Settlement::Retry { due, failure });
     assert!(!store.settle(&stale(&lease), &retry).await.unwrap());
     assert!(store.settle(&lease, &retry).await.unwrap());
-    let query = EventQuery {
-        limit: 10,
-        ..EventQuery::default()
-    };
+    let query = EventQuery { limit: 10, ..EventQuery::default() };
     let row = store.events(&query).await.unwrap().remove(0);
     assert_eq!(row.status, "retry_wait");
     assert_eq!(row.reason.as_deref(), Some("store_unavailable"));
@@ -172,13 +153,7 @@ async fn facts_are_claimed_and_settled(db: &TestDb) {
     assert_eq!(keys, told.outbox);
     assert_eq!(facts[0].subject, subject("cus_1"));
     assert_eq!(facts[0].account.as_deref(), Some("acme"));
-    assert!(
-        store
-            .claim_outbox(&claim(10, start()))
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(store.claim_outbox(&claim(10, start())).await.unwrap().is_empty());
 
     let now = start();
     let lost = stale(&facts[0].lease);
@@ -196,25 +171,12 @@ async fn facts_are_claimed_and_settled(db: &TestDb) {
     assert_eq!(again.len(), 1);
     assert_eq!((again[0].attempts, again[0].lease.epoch), (1, 2));
     // A lease that ran out makes it due again here as well.
-    let taken = store
-        .claim_outbox(&claim(10, due + seconds(60)))
-        .await
-        .unwrap();
+    let taken = store.claim_outbox(&claim(10, due + seconds(60))).await.unwrap();
     assert_eq!((taken.len(), taken[0].lease.epoch), (1, 3));
     let failure = Failure::new(ErrorClass::Permanent, "refused", "no");
     let dead = Delivery::Dead(failure);
-    assert!(
-        !store
-            .settle_outbox(&again[0].lease, &dead, due)
-            .await
-            .unwrap()
-    );
-    assert!(
-        store
-            .settle_outbox(&taken[0].lease, &dead, due)
-            .await
-            .unwrap()
-    );
+    assert!(!store.settle_outbox(&again[0].lease, &dead, due).await.unwrap());
+    assert!(store.settle_outbox(&taken[0].lease, &dead, due).await.unwrap());
     let stats = store.stats(due).await.unwrap();
     assert_eq!((stats.outbox["done"], stats.outbox["dead"]), (1, 1));
     assert!(stats.idle);

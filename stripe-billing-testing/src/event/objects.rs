@@ -175,10 +175,7 @@ impl CheckoutObject {
 }
 
 fn notes_of(notes: &[(&str, &str)]) -> BTreeMap<String, String> {
-    notes
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect()
+    notes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
 #[cfg(test)]
@@ -201,9 +198,8 @@ mod tests {
             .proration(true)
             .metadata(&notes);
         let manual = InvoiceObject::new("in_2", "cus_1", None);
-        let checkout = CheckoutObject::new("cs_live_1", Some("cus_1"))
-            .subscription("sub_1")
-            .metadata(&notes);
+        let checkout =
+            CheckoutObject::new("cs_live_1", Some("cus_1")).subscription("sub_1").metadata(&notes);
         let customer = CustomerObject::new("cus_1").metadata(&notes);
         let new = Shape::New;
         for old in [Shape::Old, Shape::OldExtended] {
@@ -225,21 +221,13 @@ mod tests {
         assert_eq!(view.subscription.as_deref(), Some("sub_1"));
         assert_eq!(view.subscription_metadata["app_user"], "acme");
         assert!(view.lines[0].proration);
-        assert_eq!(
-            Invoice::from_json(&manual.render(new))
-                .unwrap()
-                .subscription,
-            None
-        );
+        assert_eq!(Invoice::from_json(&manual.render(new)).unwrap().subscription, None);
     }
 
     #[test]
     fn the_shapes_differ_where_stripe_changed_them() {
         let subscription = SubscriptionObject::new("sub_1", "cus_1");
-        let (old, new) = (
-            subscription.render(Shape::Old),
-            subscription.render(Shape::New),
-        );
+        let (old, new) = (subscription.render(Shape::Old), subscription.render(Shape::New));
         assert!(old["current_period_end"].is_i64());
         assert!(old["items"]["data"][0]["current_period_end"].is_null());
         assert!(new["current_period_end"].is_null());
@@ -248,9 +236,6 @@ mod tests {
         let (old, new) = (invoice.render(Shape::Old), invoice.render(Shape::New));
         assert_eq!(old["subscription"], "sub_1");
         assert!(new["subscription"].is_null());
-        assert_eq!(
-            new["parent"]["subscription_details"]["subscription"],
-            "sub_1"
-        );
+        assert_eq!(new["parent"]["subscription_details"]["subscription"], "sub_1");
     }
 }

@@ -10,10 +10,7 @@ const LISTED: u32 = 10;
 
 /// The latest events since this start.
 pub(super) async fn latest(app: &App) -> Result<Vec<EventSummary>, StoreError> {
-    let query = EventQuery {
-        limit: LISTED,
-        ..EventQuery::default()
-    };
+    let query = EventQuery { limit: LISTED, ..EventQuery::default() };
     let mut events = app.billing.store().events(&query).await?;
     events.retain(|event| event.seq > app.events_before);
     Ok(events)

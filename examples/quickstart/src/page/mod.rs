@@ -30,16 +30,10 @@ pub(crate) async fn sections(
     let card = app.demo.as_ref().and_then(|demo| demo.card(&access));
     let now = app.billing.clock().now().timestamp();
     let mut sections = Sections::new();
-    sections.insert(
-        "status",
-        status::render(app, &access, card.as_deref()).into_string(),
-    );
+    sections.insert("status", status::render(app, &access, card.as_deref()).into_string());
     sections.insert("plans", plans::render(app, &access).into_string());
     sections.insert("events", feed::events(&events).into_string());
-    sections.insert(
-        "facts",
-        feed::facts(&app.facts.of(&account.id, 8)).into_string(),
-    );
+    sections.insert("facts", feed::facts(&app.facts.of(&account.id, 8)).into_string());
     if app.demo.is_some() {
         let panel = manage::time_machine(&access, card.as_deref(), now);
         sections.insert("machine", panel.into_string());

@@ -42,10 +42,7 @@ pub(super) fn render(app: &App, access: &Access) -> Markup {
 
 fn card(app: &App, plan: &Plan, access: &Access) -> Markup {
     let held = |price: &PlanPrice| {
-        let mut live = access
-            .subscriptions
-            .iter()
-            .filter(|share| !share.status.is_terminal());
+        let mut live = access.subscriptions.iter().filter(|share| !share.status.is_terminal());
         live.any(|share| share.prices.contains(&price.id))
     };
     let current = plan.prices.iter().any(held);

@@ -10,9 +10,8 @@ pub(super) fn render(app: &App, access: &Access, card: Option<&str>) -> Markup {
     let best = access.subscriptions.first();
     let runs = best.filter(|share| !share.status.is_terminal());
     let catalog = app.billing.catalog();
-    let plan = best
-        .and_then(|share| catalog.plan(share.plans.first()?))
-        .map(|plan| plan.name.as_str());
+    let plan =
+        best.and_then(|share| catalog.plan(share.plans.first()?)).map(|plan| plan.name.as_str());
     html! {
         div.headline data-state=(access.state.as_str()) data-access=(access.access) {
             span.badge.(told.tone) { (told.badge) }

@@ -30,11 +30,7 @@ impl InvoiceObject {
     /// A live, open invoice of 15.00 USD for a subscription's first month; `None` is one written
     /// by hand.
     pub fn new(id: &str, customer: &str, subscription: Option<&str>) -> Self {
-        let reason = if subscription.is_some() {
-            "subscription_create"
-        } else {
-            "manual"
-        };
+        let reason = if subscription.is_some() { "subscription_create" } else { "manual" };
         Self {
             id: id.to_owned(),
             customer: customer.to_owned(),
@@ -142,11 +138,7 @@ impl InvoiceObject {
                 "type": "recurring", "unit_amount": self.total});
             line["proration"] = json!(self.proration);
             line["subscription_item"] = json!(item);
-            let kind = if item.is_some() {
-                "subscription"
-            } else {
-                "invoiceitem"
-            };
+            let kind = if item.is_some() { "subscription" } else { "invoiceitem" };
             line["type"] = json!(kind);
             return line;
         }
