@@ -4,8 +4,8 @@ use crate::digest::fingerprint;
 
 /// Snapshots of one second that are kept side by side; more than Stripe makes of one object.
 const MAX_HEADS: usize = 8;
-/// Seconds that are kept: the newest, and the one before it to begin from.
-const MAX_AGES: usize = 2;
+/// Seconds that are remembered: the newest, and those before it to begin from.
+const MAX_AGES: usize = 4;
 
 /// A view whose snapshots can be put in order.
 pub(crate) trait Snapshot: Clone + PartialEq + Serialize {
@@ -35,21 +35,42 @@ impl Rank {
     }
 }
 
-/// One snapshot as an event brought it.
+/// One snapshot as an event brought it. Of seconds before the newest only the fingerprints are
+/// kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Head<T> {
+    /// A state without return, which counts as newer than any that is not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    terminal: bool,
     /// The event's `created`, Unix seconds.
-    pub(crate) stamp: i64,
-    pub(crate) rank: Rank,
+    stamp: i64,
+    rank: Rank,
+    progress: i64,
+    /// Fingerprint of the view.
+    print: String,
     /// Fingerprint of the view before the event, where the event says what changed.
-    pub(crate) before: Option<String>,
-    pub(crate) view: T,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<String>,
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    view: Option<T>,
+}
+
+impl<T> Head<T> {
+    /// What decides between snapshots of different seconds.
+    fn age(&self) -> (bool, i64) {
+        (self.terminal, self.stamp)
+    }
+
+    /// The order inside one second.
+    fn place(&self) -> (Rank, i64, &str, Option<&str>) {
+        (self.rank, self.progress, &self.print, self.before.as_deref())
+    }
 }
 
 /// The newest snapshots of an object: a join-semilattice.
 ///
-/// Merging keeps the snapshots of the two newest seconds; a terminal snapshot counts as newer than
-/// any that is not. Inside one second all are kept, and [`Versions::latest`] picks among them, so
+/// Merging keeps the snapshots of the newest second, and the fingerprints of a few before it; a
+/// terminal snapshot counts as newer than any that is not. Inside one second all are kept, and [`Versions::latest`] picks among them, so
 /// that merging is commutative, associative and idempotent whatever the pick.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -62,30 +83,42 @@ impl<T> Default for Versions<T> {
 }
 
 impl<T: Snapshot> Versions<T> {
-    pub(crate) fn of(head: Head<T>) -> Self {
-        Self(vec![head])
+    /// A single snapshot, and the view before it where that is known and another one.
+    pub(crate) fn of(stamp: i64, rank: Rank, view: T, before: Option<&T>) -> Self {
+        let before = before.filter(|before| **before != view).map(fingerprint);
+        Self(vec![Head {
+            terminal: view.is_terminal() || rank == Rank::Deleted,
+            stamp,
+            rank,
+            progress: view.progress(),
+            print: fingerprint(&view),
+            before,
+            view: Some(view),
+        }])
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
         other.0.iter().for_each(|head| self.insert(head));
+        let ages = self.0.chunk_by(|a, b| a.age() == b.age());
+        let outdated: usize = ages.rev().skip(MAX_AGES).map(<[_]>::len).sum();
+        self.0.drain(..outdated);
+        let newest = self.0.last().map(Head::age);
+        self.0
+            .iter_mut()
+            .filter(|head| Some(head.age()) != newest)
+            .for_each(|head| head.view = None);
     }
 
     /// Adds a head in a total order, the newest last, so that equal sets are equal values.
     fn insert(&mut self, head: &Head<T>) {
-        // Told apart by age wherever that is enough; content is dear to compare.
-        let from = self.0.partition_point(|kept| age(kept) < age(head));
-        let to = self.0.partition_point(|kept| age(kept) <= age(head));
-        let new = place(head);
-        let Err(at) = self.0[from..to].binary_search_by(|kept| place(kept).cmp(&new)) else {
-            return;
-        };
-        self.0.insert(from + at, head.clone());
-        if to - from == MAX_HEADS {
+        let order = |kept: &Head<T>| (kept.age(), kept.place()).cmp(&(head.age(), head.place()));
+        let Err(at) = self.0.binary_search_by(order) else { return };
+        self.0.insert(at, head.clone());
+        let from = self.0.partition_point(|kept| kept.age() < head.age());
+        let to = self.0.partition_point(|kept| kept.age() <= head.age());
+        if to - from > MAX_HEADS {
             self.0.remove(from);
         }
-        let ages = self.0.chunk_by(|a, b| age(a) == age(b));
-        let outdated: usize = ages.rev().skip(MAX_AGES).map(<[_]>::len).sum();
-        self.0.drain(..outdated);
     }
 
     /// When the newest snapshots were made, Unix seconds.
@@ -95,61 +128,41 @@ impl<T: Snapshot> Versions<T> {
 
     /// Whether the object was deleted or is in a state without return.
     pub(crate) fn is_deleted(&self) -> bool {
-        self.0.last().is_some_and(|head| age(head).0)
+        self.0.last().is_some_and(|head| head.terminal)
     }
 
     /// The view that holds: the last of the newest second.
     pub(crate) fn latest(&self) -> Option<&T> {
-        let mut ages = self.0.chunk_by(|a, b| age(a) == age(b)).rev();
-        let newest = ages.next()?;
-        if let [only] = newest {
-            return Some(&only.view);
-        }
-        let base = ages.next().and_then(|older| last(older, None)).map(|head| print(head));
-        last(newest, base.as_ref()).map(|head| &head.view)
+        let ages = self.0.chunk_by(|a, b| a.age() == b.age());
+        let walked = ages.fold(None, |base: Option<&Head<T>>, second| {
+            last(second, base.map(|head| head.print.as_str()))
+        });
+        walked.and_then(|head| head.view.as_ref())
     }
 }
 
-/// The last of the snapshots of one second.
+/// The last of the snapshots of one second, which began in the state `base`.
 ///
 /// An event that says what was before is a step between two states, and the steps of a second are
 /// a walk: it ends in the state that is entered once more than it is left. A walk in a circle ends
 /// where it began, in the state of the second before or in the one that the object was created in.
 /// Where steps are missing, or say nothing of each other, the highest by rank, progress and content
 /// is picked.
-fn last<T: Snapshot>(heads: &[Head<T>], base: Option<&String>) -> Option<&Head<T>> {
+fn last<'a, T>(heads: &'a [Head<T>], base: Option<&str>) -> Option<&'a Head<T>> {
     if heads.len() <= 1 {
         return heads.last();
     }
-    let prints: Vec<String> = heads.iter().map(print).collect();
-    let entered = |state: &String| {
-        heads.iter().zip(&prints).filter(|(head, to)| head.before.is_some() && *to == state).count()
-    };
-    let left =
-        |state: &String| heads.iter().filter(|head| head.before.as_ref() == Some(state)).count();
-    let walk = || heads.iter().zip(&prints);
-    let ends = walk().rfind(|(_, state)| {
-        let (entered, left) = (entered(state), left(state));
+    let entered =
+        |state: &str| heads.iter().filter(|h| h.before.is_some() && h.print == state).count();
+    let left = |state: &str| heads.iter().filter(|h| h.before.as_deref() == Some(state)).count();
+    let end = heads.iter().rfind(|head| {
+        let (entered, left) = (entered(&head.print), left(&head.print));
         entered > left || (entered, left) == (0, 0)
     });
-    let created = || walk().find(|(head, _)| head.rank == Rank::Created).map(|(_, state)| state);
+    let created = || heads.iter().find(|head| head.rank == Rank::Created).map(|h| h.print.as_str());
     let circle = || {
         let began = base.or_else(created)?;
-        walk().rfind(|(_, state)| *state == began)
+        heads.iter().rfind(|head| head.print == began)
     };
-    ends.or_else(circle).map(|(head, _)| head).or(heads.last())
-}
-
-/// What decides between snapshots of different seconds.
-fn age<T: Snapshot>(head: &Head<T>) -> (bool, i64) {
-    (head.view.is_terminal() || head.rank == Rank::Deleted, head.stamp)
-}
-
-/// The order inside one second.
-fn place<T: Snapshot>(head: &Head<T>) -> (Rank, i64, String, Option<String>) {
-    (head.rank, head.view.progress(), print(head), head.before.clone())
-}
-
-fn print<T: Snapshot>(head: &Head<T>) -> String {
-    fingerprint(&head.view)
+    end.or_else(circle).or(heads.last())
 }
