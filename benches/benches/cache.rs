@@ -46,10 +46,8 @@ impl Caches {
             .cache(Arc::clone(&plugin))
             .build()
             .expect("billing");
-        let sync = moka::sync::Cache::builder()
-            .max_capacity(CAPACITY)
-            .time_to_live(TIME_TO_LIVE)
-            .build();
+        let sync =
+            moka::sync::Cache::builder().max_capacity(CAPACITY).time_to_live(TIME_TO_LIVE).build();
         let future = moka::future::Cache::builder()
             .max_capacity(CAPACITY)
             .time_to_live(TIME_TO_LIVE)
@@ -65,14 +63,7 @@ impl Caches {
             sync.insert(key.clone(), Arc::clone(&access));
             future.insert(key.clone(), access).await;
         });
-        Self {
-            runtime,
-            key,
-            sync,
-            future,
-            plugin,
-            billing,
-        }
+        Self { runtime, key, sync, future, plugin, billing }
     }
 
     fn sync(&self, calls: u64) -> Duration {

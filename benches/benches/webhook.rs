@@ -29,21 +29,13 @@ struct Delivery {
 
 impl Delivery {
     fn new(name: &'static str, write: impl Fn(usize) -> String) -> Self {
-        let body = (1..100)
-            .map(write)
-            .min_by_key(|body| body.len().abs_diff(BODY_BYTES));
+        let body = (1..100).map(write).min_by_key(|body| body.len().abs_diff(BODY_BYTES));
         let body = body.expect("there are a hundred");
         let now = DateTime::from_timestamp(1_760_000_000, 0).expect("a valid time");
         let secret = WebhookSecret::new(SECRET).expect("not blank");
         let header = webhook::sign(body.as_bytes(), &secret, now);
         let verifier = SignatureVerifier::new([secret]).expect("one secret");
-        Self {
-            name,
-            body,
-            header,
-            now,
-            verifier,
-        }
+        Self { name, body, header, now, verifier }
     }
 
     fn bare_hmac(&self) -> [u8; 32] {
@@ -59,9 +51,7 @@ impl Delivery {
 
     fn open_as_tree(&self) -> Value {
         let body = black_box(self.body.as_bytes());
-        self.verifier
-            .verify(body, black_box(&self.header), self.now)
-            .expect("signed");
+        self.verifier.verify(body, black_box(&self.header), self.now).expect("signed");
         serde_json::from_slice(body).expect("JSON")
     }
 
@@ -164,17 +154,11 @@ fn pretty(metadata: usize) -> String {
 
 /// The same without whitespace around tokens.
 fn compact(metadata: usize) -> String {
-    pretty(metadata)
-        .lines()
-        .map(|line| line.trim().replacen("\": ", "\":", 1))
-        .collect()
+    pretty(metadata).lines().map(|line| line.trim().replacen("\": ", "\":", 1)).collect()
 }
 
 fn deliveries() -> [Delivery; 2] {
-    [
-        Delivery::new("pretty", pretty),
-        Delivery::new("compact", compact),
-    ]
+    [Delivery::new("pretty", pretty), Delivery::new("compact", compact)]
 }
 
 fn measure(criterion: &mut Criterion) {

@@ -65,11 +65,7 @@ pub(crate) async fn read<T: DeserializeOwned>(request: Request<Body>) -> Result<
                     serde_json::error::Category::Data => {
                         "a field is missing or has the wrong type".to_owned()
                     }
-                    _ => format!(
-                        "not JSON at line {}, column {}",
-                        error.line(),
-                        error.column()
-                    ),
+                    _ => format!("not JSON at line {}, column {}", error.line(), error.column()),
                 })
             })
         }

@@ -122,17 +122,12 @@ impl BillingRouter {
             .filter_map(|(name, url)| wrong_page(url.as_deref()?).map(|why| (name, why)))
             .map(|(name, why)| format!("{name}: {why}"))
             .collect();
-        mistakes.extend(
-            self.trusted
-                .iter()
-                .filter(|origin| !is_origin(origin))
-                .map(|origin| {
-                    format!(
-                        "trust_origin: `{}` is no origin: write it as https://spa.example",
-                        origin.escape_debug()
-                    )
-                }),
-        );
+        mistakes.extend(self.trusted.iter().filter(|origin| !is_origin(origin)).map(|origin| {
+            format!(
+                "trust_origin: `{}` is no origin: write it as https://spa.example",
+                origin.escape_debug()
+            )
+        }));
         if !mistakes.is_empty() {
             return Err(RouterError { mistakes });
         }
@@ -145,9 +140,7 @@ impl BillingRouter {
             success: self.success.unwrap_or_else(|| {
                 with_query(&page, "checkout=success&session={CHECKOUT_SESSION_ID}")
             }),
-            cancel: self
-                .cancel
-                .unwrap_or_else(|| with_query(&page, "checkout=canceled")),
+            cancel: self.cancel.unwrap_or_else(|| with_query(&page, "checkout=canceled")),
             portal: self.portal.unwrap_or(page),
         };
         routes::routes(Arc::new(Shared {
@@ -216,9 +209,7 @@ fn is_origin(text: &str) -> bool {
         return false;
     };
     let has_host = uri.host().is_some_and(|host| !host.is_empty());
-    let bare = text
-        .split_once("://")
-        .is_some_and(|(_, rest)| !rest.contains(['/', '?', '#', '@']));
+    let bare = text.split_once("://").is_some_and(|(_, rest)| !rest.contains(['/', '?', '#', '@']));
     has_host && bare && matches!(uri.scheme_str(), Some("https" | "http"))
 }
 
@@ -253,13 +244,7 @@ mod tests {
             .iter()
             .filter_map(|mistake| Some(mistake.split_once(':')?.0))
             .collect();
-        let all = [
-            "return_to",
-            "success_url",
-            "cancel_url",
-            "portal_return_url",
-            "trust_origin",
-        ];
+        let all = ["return_to", "success_url", "cancel_url", "portal_return_url", "trust_origin"];
         assert_eq!(named, all);
         assert_eq!(error.to_string().lines().count(), 6);
     }
@@ -275,14 +260,7 @@ mod tests {
         ] {
             assert!(builder().success_url(url).build().is_ok(), "{url}");
         }
-        for url in [
-            "/\\evil.example",
-            "app.example",
-            "",
-            "https://",
-            "/a b",
-            "ftp://app.example",
-        ] {
+        for url in ["/\\evil.example", "app.example", "", "https://", "/a b", "ftp://app.example"] {
             assert!(builder().success_url(url).build().is_err(), "{url}");
         }
     }

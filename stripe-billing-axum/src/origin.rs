@@ -11,11 +11,7 @@ use axum::http::{HeaderMap, Uri, header};
 /// sends neither is not a browser, and has no cookies that another page could ride on.
 pub(crate) fn is_allowed(headers: &HeaderMap, uri: &Uri, trusted: &[String]) -> bool {
     let origin = text(headers, header::ORIGIN.as_str());
-    if origin.is_some_and(|origin| {
-        trusted
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(origin))
-    }) {
+    if origin.is_some_and(|origin| trusted.iter().any(|known| known.eq_ignore_ascii_case(origin))) {
         return true;
     }
     match text(headers, "sec-fetch-site") {
@@ -40,11 +36,7 @@ pub(crate) fn of_request(parts: &Parts) -> Option<String> {
     }
     let host = host(&parts.headers, &parts.uri)?;
     let authority = plain_authority(&host)?;
-    let scheme = if is_loopback(authority.host()) {
-        "http"
-    } else {
-        "https"
-    };
+    let scheme = if is_loopback(authority.host()) { "http" } else { "https" };
     Some(format!("{scheme}://{authority}"))
 }
 
@@ -52,16 +44,12 @@ pub(crate) fn of_request(parts: &Parts) -> Option<String> {
 pub(crate) fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")
-        || address
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+        || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The authority of a plain `http` or `https` origin.
 fn authority_of(origin: &str) -> Option<Authority> {
-    let host = origin
-        .strip_prefix("https://")
-        .or_else(|| origin.strip_prefix("http://"))?;
+    let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"))?;
     plain_authority(host)
 }
 
@@ -109,21 +97,11 @@ mod tests {
             (vec![own, ("origin", "HTTPS://APP.example:8443")], false),
             (vec![own, ("origin", "https://app.example")], false),
             (vec![own, ("origin", "https://evil.example")], false),
-            (
-                vec![own, ("origin", "https://app.example:8443@evil.example")],
-                false,
-            ),
+            (vec![own, ("origin", "https://app.example:8443@evil.example")], false),
             (vec![own, ("origin", "null")], false),
             (vec![own, ("origin", "")], false),
             (vec![("origin", "https://app.example")], false),
-            (
-                vec![
-                    own,
-                    ("origin", "https://spa.example"),
-                    ("sec-fetch-site", "cross-site"),
-                ],
-                true,
-            ),
+            (vec![own, ("origin", "https://spa.example"), ("sec-fetch-site", "cross-site")], true),
         ] {
             let parts = parts(&headers);
             let trusted = ["https://spa.example".to_owned()];
@@ -136,32 +114,19 @@ mod tests {
     fn the_way_back_is_the_origin_that_the_browser_shows() {
         for (headers, origin) in [
             (vec![("host", "app.example")], Some("https://app.example")),
-            (
-                vec![("host", "localhost:3000")],
-                Some("http://localhost:3000"),
-            ),
-            (
-                vec![("host", "127.0.0.1:3000")],
-                Some("http://127.0.0.1:3000"),
-            ),
+            (vec![("host", "localhost:3000")], Some("http://localhost:3000")),
+            (vec![("host", "127.0.0.1:3000")], Some("http://127.0.0.1:3000")),
             (vec![("host", "[::1]:3000")], Some("http://[::1]:3000")),
             (
                 vec![("host", "inner:80"), ("origin", "https://app.example")],
                 Some("https://app.example"),
             ),
-            (
-                vec![("host", "app.example"), ("origin", "null")],
-                Some("https://app.example"),
-            ),
+            (vec![("host", "app.example"), ("origin", "null")], Some("https://app.example")),
             (vec![("host", "user@app.example")], None),
             (vec![("host", "not a host")], None),
             (vec![], None),
         ] {
-            assert_eq!(
-                of_request(&parts(&headers)).as_deref(),
-                origin,
-                "{headers:?}"
-            );
+            assert_eq!(of_request(&parts(&headers)).as_deref(), origin, "{headers:?}");
         }
     }
 }

@@ -76,13 +76,7 @@ impl Problem {
     }
 
     pub(crate) fn new(status: StatusCode, code: &'static str, title: &'static str) -> Self {
-        Self {
-            status,
-            code,
-            title,
-            detail: None,
-            retry_after: None,
-        }
+        Self { status, code, title, detail: None, retry_after: None }
     }
 
     pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Self {
@@ -96,11 +90,7 @@ impl Problem {
     }
 
     pub(crate) fn unauthenticated() -> Self {
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            "unauthenticated",
-            "Nobody is signed in",
-        )
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Nobody is signed in")
     }
 
     pub(crate) fn too_large(limit: usize) -> Self {
@@ -121,12 +111,8 @@ impl Problem {
 
     pub(crate) fn unsupported_media_type() -> Self {
         let title = "The body is neither JSON nor a form";
-        Self::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
-            title,
-        )
-        .with_detail("send application/json or application/x-www-form-urlencoded")
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", title)
+            .with_detail("send application/json or application/x-www-form-urlencoded")
     }
 
     pub(crate) fn invalid_quantity() -> Self {
@@ -203,12 +189,10 @@ impl From<SellError> for Problem {
                 "payments_unavailable",
                 "Nothing can be bought here",
             ),
-            SellError::PaymentsDisabled => Self::new(
-                StatusCode::FORBIDDEN,
-                "payments_disabled",
-                "Payments are switched off",
-            )
-            .with_detail("what was bought keeps working"),
+            SellError::PaymentsDisabled => {
+                Self::new(StatusCode::FORBIDDEN, "payments_disabled", "Payments are switched off")
+                    .with_detail("what was bought keeps working")
+            }
             SellError::UnknownPrice(_) => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "unknown_price",
@@ -229,10 +213,9 @@ impl From<SellError> for Problem {
             }
             SellError::NoCustomer => conflict("no_customer", "Nothing was ever bought")
                 .with_detail("there is nothing to manage before the first purchase"),
-            SellError::NoSubscription => conflict(
-                "no_subscription",
-                "There is no subscription that this could be done to",
-            ),
+            SellError::NoSubscription => {
+                conflict("no_subscription", "There is no subscription that this could be done to")
+            }
             SellError::Store(error) => Self::from(&error),
             SellError::Stripe(error) if error.is_retryable() => {
                 tracing::warn!(%error, "Stripe is not available");
@@ -245,11 +228,7 @@ impl From<SellError> for Problem {
             }
             SellError::Stripe(error) => {
                 tracing::error!(%error, "Stripe refused");
-                Self::new(
-                    StatusCode::BAD_GATEWAY,
-                    "stripe_refused",
-                    "The payment provider refused",
-                )
+                Self::new(StatusCode::BAD_GATEWAY, "stripe_refused", "The payment provider refused")
             }
             error => {
                 tracing::error!(%error, "a sale failed");
@@ -273,10 +252,7 @@ impl IntoResponse for Problem {
         };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -307,92 +283,28 @@ mod tests {
         for (error, status, code, retry) in [
             (SellError::NoStripe, 503, "payments_unavailable", None),
             (SellError::PaymentsDisabled, 403, "payments_disabled", None),
-            (
-                SellError::UnknownPrice("hunter2".into()),
-                422,
-                "unknown_price",
-                None,
-            ),
+            (SellError::UnknownPrice("hunter2".into()), 422, "unknown_price", None),
             (SellError::NoQuantity, 400, "invalid_quantity", None),
-            (
-                SellError::AlreadySubscribed,
-                409,
-                "already_subscribed",
-                None,
-            ),
-            (
-                SellError::CheckoutCompleted,
-                409,
-                "checkout_completed",
-                Some(1),
-            ),
+            (SellError::AlreadySubscribed, 409, "already_subscribed", None),
+            (SellError::CheckoutCompleted, 409, "checkout_completed", Some(1)),
             (SellError::NoCustomer, 409, "no_customer", None),
             (SellError::NoSubscription, 409, "no_subscription", None),
             (SellError::Busy, 409, "busy", Some(1)),
-            (
-                store(ErrorKind::Unavailable).into(),
-                503,
-                "store_unavailable",
-                Some(5),
-            ),
-            (
-                store(ErrorKind::Timeout).into(),
-                503,
-                "store_unavailable",
-                Some(5),
-            ),
+            (store(ErrorKind::Unavailable).into(), 503, "store_unavailable", Some(5)),
+            (store(ErrorKind::Timeout).into(), 503, "store_unavailable", Some(5)),
             (store(ErrorKind::Corrupt).into(), 500, "store_failed", None),
-            (
-                store(ErrorKind::KeyReused).into(),
-                500,
-                "store_failed",
-                None,
-            ),
-            (
-                stripe(StripeErrorKind::Connection),
-                503,
-                "stripe_unavailable",
-                Some(5),
-            ),
-            (
-                stripe(StripeErrorKind::Timeout),
-                503,
-                "stripe_unavailable",
-                Some(5),
-            ),
-            (
-                stripe(StripeErrorKind::RateLimited),
-                503,
-                "stripe_unavailable",
-                Some(5),
-            ),
-            (
-                stripe(StripeErrorKind::InvalidRequest),
-                502,
-                "stripe_refused",
-                None,
-            ),
-            (
-                stripe(StripeErrorKind::NotFound),
-                502,
-                "stripe_refused",
-                None,
-            ),
-            (
-                stripe(StripeErrorKind::Authentication),
-                502,
-                "stripe_refused",
-                None,
-            ),
+            (store(ErrorKind::KeyReused).into(), 500, "store_failed", None),
+            (stripe(StripeErrorKind::Connection), 503, "stripe_unavailable", Some(5)),
+            (stripe(StripeErrorKind::Timeout), 503, "stripe_unavailable", Some(5)),
+            (stripe(StripeErrorKind::RateLimited), 503, "stripe_unavailable", Some(5)),
+            (stripe(StripeErrorKind::InvalidRequest), 502, "stripe_refused", None),
+            (stripe(StripeErrorKind::NotFound), 502, "stripe_refused", None),
+            (stripe(StripeErrorKind::Authentication), 502, "stripe_refused", None),
             (SellError::Corrupt(corrupt), 500, "internal_error", None),
         ] {
             let problem = Problem::from(error);
             assert_eq!(
-                (
-                    problem.status().as_u16(),
-                    problem.code(),
-                    problem.retry_after()
-                ),
+                (problem.status().as_u16(), problem.code(), problem.retry_after()),
                 (status, code, retry)
             );
             for inner in ["hunter2", "cus_secret"] {
@@ -405,26 +317,10 @@ mod tests {
     fn every_delivery_that_fails_has_its_row() {
         let webhook = |error: WebhookError| ReceiveError::from(error);
         for (error, status, code) in [
-            (
-                webhook(SignatureError::NoMatch.into()),
-                400,
-                "signature_mismatch",
-            ),
-            (
-                webhook(EnvelopeError::NotAnObject.into()),
-                400,
-                "event_not_an_object",
-            ),
-            (
-                webhook(WebhookError::TooLarge { limit: 1 }),
-                413,
-                "payload_too_large",
-            ),
-            (
-                store(ErrorKind::Unavailable).into(),
-                503,
-                "store_unavailable",
-            ),
+            (webhook(SignatureError::NoMatch.into()), 400, "signature_mismatch"),
+            (webhook(EnvelopeError::NotAnObject.into()), 400, "event_not_an_object"),
+            (webhook(WebhookError::TooLarge { limit: 1 }), 413, "payload_too_large"),
+            (store(ErrorKind::Unavailable).into(), 503, "store_unavailable"),
             (store(ErrorKind::Corrupt).into(), 503, "store_unavailable"),
         ] {
             let problem = Problem::from(error);

@@ -61,9 +61,7 @@ impl FromRequestParts<Arc<Shared>> for Caller {
         {
             return Err(Problem::cross_origin());
         }
-        let account = account(shared, parts)
-            .await
-            .ok_or_else(Problem::unauthenticated)?;
+        let account = account(shared, parts).await.ok_or_else(Problem::unauthenticated)?;
         Ok(Self {
             account,
             profile: shared.identity.profile(parts).await,
@@ -78,10 +76,7 @@ impl Caller {
         if !page.starts_with('/') {
             return Ok(page.to_owned());
         }
-        let origin = self
-            .origin
-            .as_ref()
-            .ok_or_else(Problem::return_url_unknown)?;
+        let origin = self.origin.as_ref().ok_or_else(Problem::return_url_unknown)?;
         Ok(format!("{origin}{page}"))
     }
 }
@@ -106,19 +101,13 @@ async fn webhook(State(shared): State<Arc<Shared>>, request: Request<Body>) -> R
         .unwrap_or_default();
     let body = body::bytes(request, shared.billing.max_body()).await?;
     let accepted = shared.billing.receive(&signature, body).await?;
-    Ok(fresh(Json(Received {
-        received: true,
-        duplicate: accepted.receipt != Receipt::Stored,
-    })))
+    Ok(fresh(Json(Received { received: true, duplicate: accepted.receipt != Receipt::Stored })))
 }
 
 async fn state(State(shared): State<Arc<Shared>>, caller: Caller) -> Routed {
     let access = shared.billing.access(caller.account.clone()).await;
     let access = access.map_err(|error| Problem::from(error.as_ref()))?;
-    Ok(fresh(Json(StateView {
-        account: &caller.account.account,
-        access: &access,
-    })))
+    Ok(fresh(Json(StateView { account: &caller.account.account, access: &access })))
 }
 
 async fn plans(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Routed {
@@ -143,10 +132,7 @@ async fn checkout(
     let purchase: Purchase = body::read(request).await?;
     let purchase = purchase.checked()?;
     let returns = &shared.returns;
-    let (success, cancel) = (
-        caller.absolute(&returns.success)?,
-        caller.absolute(&returns.cancel)?,
-    );
+    let (success, cancel) = (caller.absolute(&returns.success)?, caller.absolute(&returns.cancel)?);
     let wanted = CheckoutRequest::new(purchase.price, success, cancel)
         .quantity(purchase.quantity)
         .profile(caller.profile);
@@ -172,9 +158,7 @@ async fn resume(State(shared): State<Arc<Shared>>, caller: Caller) -> Routed {
 
 /// Whether a browser shows what is answered, rather than a script that reads it.
 fn wants_page(headers: &HeaderMap) -> bool {
-    let accept = headers
-        .get(header::ACCEPT)
-        .and_then(|accept| accept.to_str().ok());
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     accept.is_some_and(|accept| accept.contains("text/html"))
 }
 

@@ -63,11 +63,8 @@ impl<'a> PlansView<'a> {
 
 impl<'a> PlanView<'a> {
     fn new(plan: &'a Plan, access: Option<&Access>) -> Self {
-        let prices: Vec<_> = plan
-            .prices
-            .iter()
-            .map(|price| PriceView::new(plan, price, access))
-            .collect();
+        let prices: Vec<_> =
+            plan.prices.iter().map(|price| PriceView::new(plan, price, access)).collect();
         Self {
             id: &plan.id,
             name: &plan.name,
@@ -84,10 +81,7 @@ impl<'a> PlanView<'a> {
 impl<'a> PriceView<'a> {
     fn new(plan: &'a Plan, price: &'a PlanPrice, access: Option<&Access>) -> Self {
         let current = access.is_some_and(|access| {
-            let mut live = access
-                .subscriptions
-                .iter()
-                .filter(|share| !share.status.is_terminal());
+            let mut live = access.subscriptions.iter().filter(|share| !share.status.is_terminal());
             live.any(|share| share.prices.contains(&price.id))
         });
         Self {

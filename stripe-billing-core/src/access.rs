@@ -97,9 +97,7 @@ impl Access {
 
         let mut access = Self {
             version: subjects.iter().map(|subject| subject.version).sum(),
-            state: subscriptions
-                .first()
-                .map_or(State::NoSubscription, |best| best.state),
+            state: subscriptions.first().map_or(State::NoSubscription, |best| best.state),
             ..Self::default()
         };
         for share in &subscriptions {
@@ -114,10 +112,7 @@ impl Access {
             };
         }
         let known = |share: &&SubscriptionAccess| !share.plans.is_empty();
-        let live = subscriptions
-            .iter()
-            .filter(known)
-            .any(|share| is_live(share, now));
+        let live = subscriptions.iter().filter(known).any(|share| is_live(share, now));
         access.can_purchase = !live;
         // Packs stay usable without a subscription; an open bill closes the purse.
         access.can_use_credits = access.access || !live;
@@ -133,9 +128,7 @@ fn grant(access: &mut Access, share: &SubscriptionAccess, catalog: &Catalog) {
             continue;
         };
         access.access = true;
-        access
-            .features
-            .extend(price.features(plan).map(str::to_owned));
+        access.features.extend(price.features(plan).map(str::to_owned));
         for (name, limit) in price.limits(plan) {
             let kept = access.limits.entry(name.to_owned()).or_insert(limit);
             *kept = limit.max(*kept);
@@ -209,10 +202,7 @@ fn grace_start(subject: &Subject, record: &SubscriptionRecord, view: &Subscripti
     let unpaid = subject.invoices().filter(|invoice| {
         invoice.latest().is_some_and(|invoice| {
             invoice.subscription.as_ref() == Some(&view.id)
-                && matches!(
-                    invoice.status,
-                    InvoiceStatus::Open | InvoiceStatus::Uncollectible
-                )
+                && matches!(invoice.status, InvoiceStatus::Open | InvoiceStatus::Uncollectible)
         })
     });
     unpaid

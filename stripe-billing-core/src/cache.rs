@@ -84,9 +84,6 @@ impl Cache for NoCache {
     async fn clear(&self) {}
 
     fn stats(&self) -> CacheStats {
-        CacheStats {
-            misses: self.tickets.load(Ordering::Relaxed),
-            ..CacheStats::default()
-        }
+        CacheStats { misses: self.tickets.load(Ordering::Relaxed), ..CacheStats::default() }
     }
 }

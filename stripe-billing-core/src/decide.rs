@@ -35,10 +35,7 @@ pub fn decide(before: &Subject, patch: &Patch, catalog: &Catalog, now: DateTime<
         .iter()
         .filter_map(|object| after.records.get(object))
         .flat_map(facts)
-        .map(|event| OutboxEntry {
-            key: event.key(),
-            event,
-        })
+        .map(|event| OutboxEntry { key: event.key(), event })
         .collect();
     let settlement = match &account {
         None if !told.is_empty() => Settlement::Parked(ParkReason::Unlinked),
@@ -94,9 +91,7 @@ fn has_unknown_price(patch: &Patch, catalog: &Catalog) -> bool {
     let Some(view) = record.latest() else {
         return false;
     };
-    view.items
-        .iter()
-        .any(|item| catalog.plan_of_price(&item.price).is_none())
+    view.items.iter().any(|item| catalog.plan_of_price(&item.price).is_none())
 }
 
 /// A step outside of the table is applied, since Stripe knows better, but it is worth a look.

@@ -16,9 +16,7 @@ pub(crate) fn seed(key: &str, counter: u32) -> u64 {
     hasher.update(key.as_bytes());
     hasher.update(counter.to_be_bytes());
     let digest = hasher.finalize();
-    digest[..8]
-        .iter()
-        .fold(0, |number, byte| (number << 8) | u64::from(*byte))
+    digest[..8].iter().fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
 /// Lower-case hex.
@@ -26,12 +24,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes
         .iter()
-        .flat_map(|byte| {
-            [
-                DIGITS[usize::from(byte >> 4)],
-                DIGITS[usize::from(byte & 15)],
-            ]
-        })
+        .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
         .map(char::from)
         .collect()
 }

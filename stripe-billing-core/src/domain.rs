@@ -79,9 +79,7 @@ impl DomainEvent {
             Self::InvoicePaid { invoice, .. } | Self::InvoiceVoided { invoice, .. } => {
                 format!("{kind}:{invoice}")
             }
-            Self::PaymentFailed {
-                invoice, attempt, ..
-            } => format!("{kind}:{invoice}:{attempt}"),
+            Self::PaymentFailed { invoice, attempt, .. } => format!("{kind}:{invoice}:{attempt}"),
             Self::CheckoutFulfilled { session, .. } => format!("{kind}:{session}"),
         }
     }
@@ -110,19 +108,13 @@ pub(crate) fn facts(record: &Record) -> Vec<DomainEvent> {
             let subscription = || record.id.clone();
             let seen = |status| record.seen.contains(&status);
             if seen(SubscriptionStatus::Active) || seen(SubscriptionStatus::Trialing) {
-                facts.push(DomainEvent::SubscriptionStarted {
-                    subscription: subscription(),
-                });
+                facts.push(DomainEvent::SubscriptionStarted { subscription: subscription() });
             }
             if seen(SubscriptionStatus::Canceled) {
-                facts.push(DomainEvent::SubscriptionEnded {
-                    subscription: subscription(),
-                });
+                facts.push(DomainEvent::SubscriptionEnded { subscription: subscription() });
             }
             if seen(SubscriptionStatus::IncompleteExpired) {
-                facts.push(DomainEvent::SubscriptionExpired {
-                    subscription: subscription(),
-                });
+                facts.push(DomainEvent::SubscriptionExpired { subscription: subscription() });
             }
         }
         Record::Invoice(record) => {
@@ -130,16 +122,11 @@ pub(crate) fn facts(record: &Record) -> Vec<DomainEvent> {
                 return facts;
             };
             let (invoice, subscription) = (view.id.clone(), view.subscription.clone());
-            facts.extend(
-                record
-                    .failed_attempts
-                    .iter()
-                    .map(|attempt| DomainEvent::PaymentFailed {
-                        invoice: invoice.clone(),
-                        subscription: subscription.clone(),
-                        attempt: *attempt,
-                    }),
-            );
+            facts.extend(record.failed_attempts.iter().map(|attempt| DomainEvent::PaymentFailed {
+                invoice: invoice.clone(),
+                subscription: subscription.clone(),
+                attempt: *attempt,
+            }));
             match view.status {
                 InvoiceStatus::Paid => facts.push(DomainEvent::InvoicePaid {
                     invoice,
@@ -148,10 +135,7 @@ pub(crate) fn facts(record: &Record) -> Vec<DomainEvent> {
                     currency: view.currency.clone(),
                 }),
                 InvoiceStatus::Void => {
-                    facts.push(DomainEvent::InvoiceVoided {
-                        invoice,
-                        subscription,
-                    });
+                    facts.push(DomainEvent::InvoiceVoided { invoice, subscription });
                 }
                 _ => {}
             }

@@ -33,11 +33,7 @@ pub struct StoreError {
 impl StoreError {
     /// Wraps a driver's error. Plugins classify in one table (see the crate `stripe-billing-seaorm`).
     pub fn new(kind: ErrorKind, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self {
-            kind,
-            retry_after: None,
-            source: source.into(),
-        }
+        Self { kind, retry_after: None, source: source.into() }
     }
 
     /// With the time after which the backend asked to be tried again.
@@ -54,10 +50,7 @@ impl StoreError {
 
     /// Whether the same call may succeed later without anyone changing anything.
     pub fn is_retryable(&self) -> bool {
-        !matches!(
-            self.kind,
-            ErrorKind::KeyReused | ErrorKind::Corrupt | ErrorKind::Unsupported
-        )
+        !matches!(self.kind, ErrorKind::KeyReused | ErrorKind::Corrupt | ErrorKind::Unsupported)
     }
 
     /// When the backend asked to be tried again, if it did.

@@ -16,21 +16,14 @@ pub struct Tenant {
 impl Tenant {
     /// The platform's own account in live or test mode.
     pub fn platform(livemode: bool) -> Self {
-        Self {
-            stripe_account: None,
-            livemode,
-        }
+        Self { stripe_account: None, livemode }
     }
 }
 
 impl fmt::Display for Tenant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let account = self.stripe_account.as_deref().unwrap_or("platform");
-        write!(
-            f,
-            "{account}/{}",
-            if self.livemode { "live" } else { "test" }
-        )
+        write!(f, "{account}/{}", if self.livemode { "live" } else { "test" })
     }
 }
 
@@ -65,10 +58,7 @@ pub struct AccountKey {
 impl AccountKey {
     /// An account of the platform itself.
     pub fn platform(account: impl Into<String>) -> Self {
-        Self {
-            stripe_account: None,
-            account: account.into(),
-        }
+        Self { stripe_account: None, account: account.into() }
     }
 }
 

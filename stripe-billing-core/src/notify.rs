@@ -40,18 +40,12 @@ pub struct NotifyError {
 impl NotifyError {
     /// A failure that may pass: tried again with back-off.
     pub fn transient(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self {
-            retryable: true,
-            source: source.into(),
-        }
+        Self { retryable: true, source: source.into() }
     }
 
     /// A failure that no retry helps.
     pub fn permanent(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self {
-            retryable: false,
-            source: source.into(),
-        }
+        Self { retryable: false, source: source.into() }
     }
 
     /// Whether trying again may help.

@@ -74,11 +74,7 @@ impl Failure {
         if let Some((at, _)) = message.char_indices().nth(2_000) {
             message.truncate(at);
         }
-        Self {
-            class,
-            code,
-            message: message.replace('\0', "\u{fffd}"),
-        }
+        Self { class, code, message: message.replace('\0', "\u{fffd}") }
     }
 }
 
@@ -95,24 +91,16 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        let seconds = [
-            5, 30, 120, 600, 1_800, 7_200, 21_600, 43_200, 86_400, 86_400,
-        ]
-        .map(TimeDelta::seconds);
-        Self {
-            delays: seconds.to_vec(),
-            jitter_percent: 20,
-        }
+        let seconds =
+            [5, 30, 120, 600, 1_800, 7_200, 21_600, 43_200, 86_400, 86_400].map(TimeDelta::seconds);
+        Self { delays: seconds.to_vec(), jitter_percent: 20 }
     }
 }
 
 impl Backoff {
     /// A schedule of its own: one delay per retry, and the jitter in percent (at most 100).
     pub fn new(delays: impl Into<Vec<TimeDelta>>, jitter_percent: u8) -> Self {
-        Self {
-            delays: delays.into(),
-            jitter_percent: jitter_percent.min(100),
-        }
+        Self { delays: delays.into(), jitter_percent: jitter_percent.min(100) }
     }
 
     /// How long to wait after failed attempt number `attempt` (1 is the first); `None` when the
@@ -139,9 +127,7 @@ impl Backoff {
 
     /// Attempts in all: the first and its retries.
     pub fn attempts(&self) -> u32 {
-        u32::try_from(self.delays.len())
-            .unwrap_or(u32::MAX)
-            .saturating_add(1)
+        u32::try_from(self.delays.len()).unwrap_or(u32::MAX).saturating_add(1)
     }
 }
 
@@ -151,19 +137,10 @@ mod tests {
 
     #[test]
     fn the_schedule_is_exact_to_the_second_without_jitter() {
-        let backoff = Backoff {
-            jitter_percent: 0,
-            ..Backoff::default()
-        };
-        let seconds: Vec<i64> = (1..=10)
-            .map(|n| backoff.delay("evt_1", n).unwrap().num_seconds())
-            .collect();
-        assert_eq!(
-            seconds,
-            [
-                5, 30, 120, 600, 1_800, 7_200, 21_600, 43_200, 86_400, 86_400
-            ]
-        );
+        let backoff = Backoff { jitter_percent: 0, ..Backoff::default() };
+        let seconds: Vec<i64> =
+            (1..=10).map(|n| backoff.delay("evt_1", n).unwrap().num_seconds()).collect();
+        assert_eq!(seconds, [5, 30, 120, 600, 1_800, 7_200, 21_600, 43_200, 86_400, 86_400]);
         assert_eq!(seconds.iter().sum::<i64>(), 68 * 3_600 + 42 * 60 + 35);
         assert_eq!(backoff.delay("evt_1", 11), None);
         assert_eq!(backoff.delay("evt_1", 0), None);
@@ -178,10 +155,7 @@ mod tests {
             let key = format!("evt_{n}");
             let delay = backoff.delay(&key, 3).unwrap().num_milliseconds();
             assert!((96_000..=144_000).contains(&delay), "{delay}");
-            assert_eq!(
-                Some(delay),
-                backoff.delay(&key, 3).map(|d| d.num_milliseconds())
-            );
+            assert_eq!(Some(delay), backoff.delay(&key, 3).map(|d| d.num_milliseconds()));
             seen.insert(delay);
         }
         assert!(seen.len() > 450, "only {} different delays", seen.len());

@@ -95,10 +95,11 @@ pub enum Commit {
 ///    stored has version 0. Version and records are of one instant.
 /// 4. `commit` writes all of the changes and settles the event, or nothing. It is `Conflict` if and
 ///    only if the subject's version is not the expected one, and `LeaseLost` if the lease's epoch
-///    is not the row's (checked first).
+///    is not the row's, or the event is settled already (checked first).
 /// 5. Outbox keys are unique per tenant. The same key with the same fact is already there and no
 ///    error; with another fact the commit fails with `ErrorKind::KeyReused`.
-/// 6. `settle` without a commit follows the same fencing.
+/// 6. `settle` without a commit follows the same fencing. `Retry` and `Dead` count an attempt and
+///    keep the failure's code as the reason and its message; a later success clears the reason.
 /// 7. A failed call has happened entirely or not at all; calling again is safe.
 #[async_trait]
 pub trait EventStore: fmt::Debug + Send + Sync + 'static {
@@ -205,8 +206,9 @@ pub struct Call {
 /// Rows for calls that must happen once.
 ///
 /// Clauses: `begin_call` inserts the first generation, or returns the row as it is, whoever races;
-/// `finish_call` sets the result once, if the generation is still the row's; `restart_call` makes
-/// the next generation, if the generation is still the row's. The boolean says whether it was.
+/// `finish_call` sets the result if the generation is still the row's and has none; `restart_call`
+/// makes the next generation if the generation is still the row's. The boolean says whether this
+/// call did it. Generations begin at 1.
 #[async_trait]
 pub trait CallStore: fmt::Debug + Send + Sync + 'static {
     /// Claims a key, or reads who has.

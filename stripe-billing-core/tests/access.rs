@@ -18,25 +18,13 @@ fn at(seconds: i64) -> DateTime<Utc> {
 fn catalog() -> Catalog {
     let monthly = PlanPrice::new("price_pro");
     let yearly = PlanPrice::new("price_pro_year").feature("priority_support");
-    let pro = Plan::new("pro")
-        .feature("export")
-        .limit("projects", 20)
-        .price(monthly)
-        .price(yearly);
+    let pro = Plan::new("pro").feature("export").limit("projects", 20).price(monthly).price(yearly);
     let team = Plan::new("team")
         .feature("seats")
         .limit("projects", 50)
         .price(PlanPrice::new("price_team"));
-    let policy = Policy {
-        past_due_grace: chrono::TimeDelta::days(3),
-        ..Policy::default()
-    };
-    Catalog::builder()
-        .plan(pro)
-        .plan(team)
-        .policy(policy)
-        .build()
-        .expect("the test's catalog")
+    let policy = Policy { past_due_grace: chrono::TimeDelta::days(3), ..Policy::default() };
+    Catalog::builder().plan(pro).plan(team).policy(policy).build().expect("the test's catalog")
 }
 
 fn apply(subject: &mut Subject, kind: &str, created: i64, object: &Value) {
@@ -44,10 +32,7 @@ fn apply(subject: &mut Subject, kind: &str, created: i64, object: &Value) {
         "livemode": false, "data": {"object": object}});
     let event = Event::parse(body.to_string().as_bytes()).expect("the test's own event");
     let patch = Patch::of(&event, catalog().link()).expect("a kind that is kept");
-    patch
-        .records
-        .iter()
-        .for_each(|record| subject.merge(record));
+    patch.records.iter().for_each(|record| subject.merge(record));
 }
 
 fn subscription(id: &str, price: &str, patch: &Value) -> Value {
@@ -62,18 +47,10 @@ fn subscription(id: &str, price: &str, patch: &Value) -> Value {
 }
 
 fn with(patch: &Value) -> Subject {
-    let key = SubjectKey {
-        tenant: Tenant::platform(false),
-        id: "cus_1".into(),
-    };
+    let key = SubjectKey { tenant: Tenant::platform(false), id: "cus_1".into() };
     let mut subject = Subject::new(key);
     let object = subscription("sub_1", "price_pro", patch);
-    apply(
-        &mut subject,
-        "customer.subscription.updated",
-        START,
-        &object,
-    );
+    apply(&mut subject, "customer.subscription.updated", START, &object);
     subject
 }
 
@@ -128,24 +105,9 @@ fn grace_runs_from_the_first_failed_attempt_of_the_oldest_unpaid_invoice() {
             "created": created, "attempt_count": attempts, "billing_reason": "subscription_cycle",
             "parent": {"subscription_details": {"subscription": "sub_1"}}})
     };
-    apply(
-        &mut subject,
-        "invoice.payment_failed",
-        failed + 3 * DAY,
-        &invoice("in_1", START, 2),
-    );
-    apply(
-        &mut subject,
-        "invoice.payment_failed",
-        failed,
-        &invoice("in_1", START, 1),
-    );
-    apply(
-        &mut subject,
-        "invoice.payment_failed",
-        failed + 9 * DAY,
-        &invoice("in_2", START + 9, 1),
-    );
+    apply(&mut subject, "invoice.payment_failed", failed + 3 * DAY, &invoice("in_1", START, 2));
+    apply(&mut subject, "invoice.payment_failed", failed, &invoice("in_1", START, 1));
+    apply(&mut subject, "invoice.payment_failed", failed + 9 * DAY, &invoice("in_2", START + 9, 1));
     let end = failed + 3 * DAY;
 
     let before = evaluate(&subject, end - 1);
@@ -175,17 +137,9 @@ fn a_paid_invoice_no_longer_counts_for_grace() {
             "created": START, "attempt_count": 1,
             "parent": {"subscription_details": {"subscription": "sub_1"}}})
     };
-    apply(
-        &mut subject,
-        "invoice.payment_failed",
-        START + 60,
-        &invoice("open"),
-    );
+    apply(&mut subject, "invoice.payment_failed", START + 60, &invoice("open"));
     apply(&mut subject, "invoice.paid", START + 120, &invoice("paid"));
-    assert_eq!(
-        evaluate(&subject, START).subscriptions[0].grace_until,
-        Some(START + 3 * DAY)
-    );
+    assert_eq!(evaluate(&subject, START).subscriptions[0].grace_until, Some(START + 3 * DAY));
 }
 
 #[test]
@@ -194,17 +148,11 @@ fn a_cancellation_in_either_spelling_keeps_what_was_paid_for() {
     for (patch, end) in [
         (json!({"cancel_at_period_end": true}), END),
         (json!({"cancel_at": middle}), middle),
-        (
-            json!({"cancel_at_period_end": true, "cancel_at": END, "canceled_at": START}),
-            END,
-        ),
+        (json!({"cancel_at_period_end": true, "cancel_at": END, "canceled_at": START}), END),
     ] {
         let before = evaluate(&with(&patch), end - 1);
         assert_eq!(before.state, State::Canceled, "{patch}");
-        assert!(
-            before.access && before.allows("export") && !before.can_purchase,
-            "{patch}"
-        );
+        assert!(before.access && before.allows("export") && !before.can_purchase, "{patch}");
         assert_eq!(before.valid_until, Some(end), "{patch}");
         assert!(before.subscriptions[0].will_cancel);
         let after = evaluate(&with(&patch), end);
@@ -222,10 +170,7 @@ fn a_collection_pause_keeps_access_and_a_pause_does_not() {
 #[test]
 fn a_renewal_is_active_before_the_money_moved() {
     let access = evaluate(&with(&json!({})), END + 1);
-    assert!(
-        access.access,
-        "Stripe says active; the invoice decides later"
-    );
+    assert!(access.access, "Stripe says active; the invoice decides later");
 }
 
 #[test]
@@ -234,12 +179,7 @@ fn several_subscriptions_add_up_and_the_best_names_the_state() {
     let team = subscription("sub_2", "price_team", &json!({}));
     apply(&mut subject, "customer.subscription.created", START, &team);
     let yearly = subscription("sub_3", "price_pro_year", &json!({}));
-    apply(
-        &mut subject,
-        "customer.subscription.created",
-        START,
-        &yearly,
-    );
+    apply(&mut subject, "customer.subscription.created", START, &yearly);
     let access = evaluate(&subject, START);
     assert_eq!(access.state, State::Active);
     assert_eq!(access.limit("projects"), Some(50));
@@ -251,18 +191,10 @@ fn several_subscriptions_add_up_and_the_best_names_the_state() {
 
 #[test]
 fn a_subscription_to_something_else_gives_nothing_and_blocks_nothing() {
-    let key = SubjectKey {
-        tenant: Tenant::platform(false),
-        id: "cus_1".into(),
-    };
+    let key = SubjectKey { tenant: Tenant::platform(false), id: "cus_1".into() };
     let mut subject = Subject::new(key);
     let newsletter = subscription("sub_9", "price_newsletter", &json!({}));
-    apply(
-        &mut subject,
-        "customer.subscription.created",
-        START,
-        &newsletter,
-    );
+    apply(&mut subject, "customer.subscription.created", START, &newsletter);
     let access = evaluate(&subject, START);
     assert!(!access.access && access.can_purchase && access.features.is_empty());
     assert_eq!(access.subscriptions.len(), 1);

@@ -31,13 +31,8 @@ struct Recorder {
 
 impl Recorder {
     fn keys(&self) -> Vec<String> {
-        let mut keys: Vec<_> = self
-            .told
-            .lock()
-            .expect("not poisoned")
-            .iter()
-            .map(|n| n.key.clone())
-            .collect();
+        let mut keys: Vec<_> =
+            self.told.lock().expect("not poisoned").iter().map(|n| n.key.clone()).collect();
         keys.sort();
         keys
     }
@@ -56,10 +51,7 @@ impl Notifier for Recorder {
             Some(false) => return Err(NotifyError::permanent("no such address")),
             None => {}
         }
-        self.told
-            .lock()
-            .expect("not poisoned")
-            .push(notification.clone());
+        self.told.lock().expect("not poisoned").push(notification.clone());
         Ok(())
     }
 }
@@ -76,10 +68,7 @@ fn catalog(prices: &[&str]) -> Catalog {
     for price in prices {
         plan = plan.price(PlanPrice::new(*price));
     }
-    Catalog::builder()
-        .plan(plan)
-        .build()
-        .expect("the test's catalog")
+    Catalog::builder().plan(plan).build().expect("the test's catalog")
 }
 
 fn fixture(configure: impl FnOnce(BillingBuilder) -> BillingBuilder) -> Fixture {
@@ -91,12 +80,7 @@ fn fixture(configure: impl FnOnce(BillingBuilder) -> BillingBuilder) -> Fixture 
         .notifier(recorder.clone())
         .clock(Arc::clone(&clock));
     let billing = configure(builder).build().expect("a good configuration");
-    Fixture {
-        billing,
-        store,
-        recorder,
-        clock,
-    }
+    Fixture { billing, store, recorder, clock }
 }
 
 fn body(id: &str, kind: &str, created: i64, object: &Value) -> Bytes {
@@ -117,18 +101,11 @@ impl Fixture {
     async fn deliver(&self, body: &Bytes) -> Receipt {
         let secret = WebhookSecret::new(SECRET).expect("not blank");
         let header = sign(body, &secret, self.clock.now());
-        self.billing
-            .receive(&header, body.clone())
-            .await
-            .expect("accepted")
-            .receipt
+        self.billing.receive(&header, body.clone()).await.expect("accepted").receipt
     }
 
     async fn events(&self) -> Vec<EventSummary> {
-        let query = EventQuery {
-            limit: 100,
-            ..EventQuery::default()
-        };
+        let query = EventQuery { limit: 100, ..EventQuery::default() };
         self.store.events(&query).await.expect("memory never fails")
     }
 
@@ -145,17 +122,10 @@ fn linked() -> Value {
 #[tokio::test]
 async fn a_subscription_event_becomes_access_and_a_fact() {
     let f = fixture(|b| b);
-    let event = body(
-        "evt_1",
-        "customer.subscription.created",
-        START,
-        &subscription("active", &linked()),
-    );
+    let event =
+        body("evt_1", "customer.subscription.created", START, &subscription("active", &linked()));
     assert_eq!(f.deliver(&event).await, Receipt::Stored);
-    assert_eq!(
-        f.deliver(&event).await,
-        Receipt::Duplicate { differs: false }
-    );
+    assert_eq!(f.deliver(&event).await, Receipt::Duplicate { differs: false });
     let report = f.billing.process_due().await.unwrap();
     assert_eq!((report.processed, report.delivered), (1, 1));
     assert_eq!(f.status().await, ("processed".into(), None));
@@ -172,10 +142,7 @@ async fn two_events_of_one_fact_tell_it_once() {
     let invoice = json!({"id": "in_1", "object": "invoice", "customer": "cus_1", "status": "paid",
         "total": 1500, "currency": "usd", "parent": {"subscription_details":
             {"subscription": "sub_1", "metadata": linked()}}});
-    for (id, kind) in [
-        ("evt_1", "invoice.paid"),
-        ("evt_2", "invoice.payment_succeeded"),
-    ] {
+    for (id, kind) in [("evt_1", "invoice.paid"), ("evt_2", "invoice.payment_succeeded")] {
         f.deliver(&body(id, kind, START, &invoice)).await;
     }
     f.billing.process_due().await.unwrap();
@@ -198,15 +165,9 @@ async fn an_unlinked_event_is_parked_and_taken_up_when_the_link_appears() {
     assert_eq!(f.recorder.keys(), Vec::<String>::new());
 
     let customer = json!({"id": "cus_1", "object": "customer", "metadata": linked()});
-    f.deliver(&body("evt_2", "customer.updated", START + 10, &customer))
-        .await;
+    f.deliver(&body("evt_2", "customer.updated", START + 10, &customer)).await;
     f.billing.process_due().await.unwrap();
-    assert!(
-        f.events()
-            .await
-            .iter()
-            .all(|event| event.status == "processed")
-    );
+    assert!(f.events().await.iter().all(|event| event.status == "processed"));
     assert_eq!(f.recorder.keys(), ["subscription_started:sub_1"]);
     assert!(f.billing.access("acme").await.unwrap().access);
 }
@@ -225,11 +186,7 @@ async fn an_unknown_price_is_parked_until_another_catalog_knows_it() {
     let (status, reason) = f.status().await;
     assert_eq!(status, "parked");
     assert!(reason.unwrap().starts_with("catalog:"));
-    assert_eq!(
-        f.billing.release_parked().await.unwrap(),
-        0,
-        "the same catalog knows no more"
-    );
+    assert_eq!(f.billing.release_parked().await.unwrap(), 0, "the same catalog knows no more");
 
     let next = Billing::builder(f.store.clone())
         .catalog(catalog(&["price_other", "price_pro"]))
@@ -254,10 +211,7 @@ async fn what_is_not_ours_is_stored_and_left_alone() {
     ))
     .await;
     f.billing.process_due().await.unwrap();
-    assert_eq!(
-        f.status().await,
-        ("ignored".into(), Some("other_mode".into()))
-    );
+    assert_eq!(f.status().await, ("ignored".into(), Some("other_mode".into())));
 
     let f = fixture(|b| b);
     let mut connected: Value = serde_json::from_slice(&body(
@@ -272,20 +226,9 @@ async fn what_is_not_ours_is_stored_and_left_alone() {
     let thin = json!({"id": "evt_3", "object": "v2.core.event", "livemode": false,
         "type": "v1.customer.subscription.updated", "created": "2023-11-14T22:13:20.000Z"});
     f.deliver(&thin.to_string().into()).await;
-    f.deliver(&body(
-        "evt_4",
-        "a.type.of.tomorrow",
-        START,
-        &json!({"object": "novelty"}),
-    ))
-    .await;
+    f.deliver(&body("evt_4", "a.type.of.tomorrow", START, &json!({"object": "novelty"}))).await;
     f.billing.process_due().await.unwrap();
-    let reasons: Vec<_> = f
-        .events()
-        .await
-        .into_iter()
-        .filter_map(|event| event.reason)
-        .collect();
+    let reasons: Vec<_> = f.events().await.into_iter().filter_map(|event| event.reason).collect();
     assert_eq!(reasons, ["unhandled", "thin", "connected_account"]);
     assert!(!f.billing.access("acme").await.unwrap().access);
 }
@@ -300,10 +243,7 @@ async fn a_signed_body_that_is_no_event_inside_is_stored_and_ends_dead() {
     );
     assert_eq!(f.deliver(&deep.into()).await, Receipt::Stored);
     assert_eq!(f.billing.process_due().await.unwrap().dead, 1);
-    assert_eq!(
-        f.status().await,
-        ("dead".into(), Some("corrupt_payload".into()))
-    );
+    assert_eq!(f.status().await, ("dead".into(), Some("corrupt_payload".into())));
 }
 
 #[tokio::test]
@@ -320,10 +260,7 @@ async fn a_failing_notifier_is_tried_again_and_gives_up_on_what_no_retry_helps()
     let report = f.billing.process_due().await.unwrap();
     assert_eq!((report.processed, report.delivered), (1, 0));
     f.recorder.fail(None);
-    assert!(
-        f.billing.process_due().await.unwrap().is_empty(),
-        "not before its time"
-    );
+    assert!(f.billing.process_due().await.unwrap().is_empty(), "not before its time");
     f.clock.advance(TimeDelta::seconds(7));
     assert_eq!(f.billing.process_due().await.unwrap().delivered, 1);
     assert_eq!(f.recorder.keys(), ["subscription_started:sub_1"]);
@@ -337,15 +274,7 @@ async fn a_failing_notifier_is_tried_again_and_gives_up_on_what_no_retry_helps()
     ))
     .await;
     f.billing.process_due().await.unwrap();
-    assert_eq!(
-        f.store
-            .stats(f.clock.now())
-            .await
-            .unwrap()
-            .outbox
-            .get("dead"),
-        Some(&1)
-    );
+    assert_eq!(f.store.stats(f.clock.now()).await.unwrap().outbox.get("dead"), Some(&1));
 }
 
 #[tokio::test]
@@ -365,29 +294,15 @@ async fn inline_processing_is_done_when_the_webhook_answers() {
 #[tokio::test]
 async fn refused_deliveries_leave_nothing_behind() {
     let f = fixture(|b| b.max_body(1_000));
-    let good = body(
-        "evt_1",
-        "invoice.paid",
-        START,
-        &json!({"object": "invoice"}),
-    );
+    let good = body("evt_1", "invoice.paid", START, &json!({"object": "invoice"}));
     let secret = WebhookSecret::new("whsec_other").unwrap();
-    let forged = f
-        .billing
-        .receive(&sign(&good, &secret, at(START)), good.clone())
-        .await;
+    let forged = f.billing.receive(&sign(&good, &secret, at(START)), good.clone()).await;
     let missing = f.billing.receive("", good.clone()).await;
     let secret = WebhookSecret::new(SECRET).unwrap();
     let cut = good.slice(..good.len() - 5);
-    let truncated = f
-        .billing
-        .receive(&sign(&cut, &secret, at(START)), cut.clone())
-        .await;
+    let truncated = f.billing.receive(&sign(&cut, &secret, at(START)), cut.clone()).await;
     let big: Bytes = vec![b' '; 1_001].into();
-    let large = f
-        .billing
-        .receive(&sign(&big, &secret, at(START)), big.clone())
-        .await;
+    let large = f.billing.receive(&sign(&big, &secret, at(START)), big.clone()).await;
     let statuses = [forged, missing, truncated, large].map(|result| result.unwrap_err().status());
     assert_eq!(statuses, [400, 400, 400, 413]);
     assert!(f.events().await.is_empty());
@@ -447,9 +362,6 @@ fn every_mistake_of_a_configuration_is_named_at_once() {
         .build()
         .unwrap_err();
     assert_eq!(error.mistakes().len(), 4, "{error}");
-    let error = Billing::builder(MemoryStore::new())
-        .catalog(catalog(&["p"]))
-        .build()
-        .unwrap_err();
+    let error = Billing::builder(MemoryStore::new()).catalog(catalog(&["p"])).build().unwrap_err();
     assert!(error.to_string().contains("webhook secret"), "{error}");
 }

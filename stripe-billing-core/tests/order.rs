@@ -22,10 +22,7 @@ fn patch(event: &Event) -> Patch {
 }
 
 fn subject(patches: &[Patch]) -> (Vec<Record>, Links) {
-    let key = SubjectKey {
-        tenant: Tenant::platform(false),
-        id: "cus_1".into(),
-    };
+    let key = SubjectKey { tenant: Tenant::platform(false), id: "cus_1".into() };
     let mut subject = Subject::new(key);
     for patch in patches {
         for record in &patch.records {
@@ -109,10 +106,7 @@ fn record(events: impl Strategy<Value = Event>) -> impl Strategy<Value = Record>
     prop::collection::vec(events, 1..5).prop_map(|events| {
         let mut records = events.iter().map(|event| patch(event).records[0].clone());
         let mut record = records.next().expect("at least one");
-        for other in records
-            .filter(|other| other.object() == record.object())
-            .collect::<Vec<_>>()
-        {
+        for other in records.filter(|other| other.object() == record.object()).collect::<Vec<_>>() {
             record.merge(&other);
         }
         record
@@ -130,11 +124,7 @@ fn laws(a: &Record, b: &Record, c: &Record) -> Result<(), TestCaseError> {
     if a.object() == b.object() {
         prop_assert_eq!(merged(a, b), merged(b, a), "commutative");
         if b.object() == c.object() {
-            prop_assert_eq!(
-                merged(&merged(a, b), c),
-                merged(a, &merged(b, c)),
-                "associative"
-            );
+            prop_assert_eq!(merged(&merged(a, b), c), merged(a, &merged(b, c)), "associative");
         }
     }
     Ok(())
@@ -191,15 +181,8 @@ fn subscription(status: &str) -> Value {
 fn status_after(events: &[Event]) -> String {
     let patches: Vec<Patch> = events.iter().map(patch).collect();
     let (records, _) = subject(&patches);
-    let [Record::Subscription(record)] = records.as_slice() else {
-        panic!("one subscription")
-    };
-    record
-        .latest()
-        .expect("a snapshot")
-        .status
-        .as_str()
-        .to_owned()
+    let [Record::Subscription(record)] = records.as_slice() else { panic!("one subscription") };
+    record.latest().expect("a snapshot").status.as_str().to_owned()
 }
 
 fn both_orders(first: &Event, second: &Event, expected: &str) {
@@ -209,19 +192,10 @@ fn both_orders(first: &Event, second: &Event, expected: &str) {
 
 #[test]
 fn created_incomplete_does_not_overwrite_updated_active_of_the_same_second() {
-    let created = event(
-        "customer.subscription.created",
-        100,
-        &subscription("incomplete"),
-        None,
-    );
+    let created = event("customer.subscription.created", 100, &subscription("incomplete"), None);
     let previous = json!({"status": "incomplete"});
-    let updated = event(
-        "customer.subscription.updated",
-        100,
-        &subscription("active"),
-        Some(&previous),
-    );
+    let updated =
+        event("customer.subscription.updated", 100, &subscription("active"), Some(&previous));
     both_orders(&created, &updated, "active");
 }
 
@@ -229,12 +203,8 @@ fn created_incomplete_does_not_overwrite_updated_active_of_the_same_second() {
 fn previous_attributes_order_updates_of_one_second_against_progress() {
     // By progress alone past_due would win; the second update says that it came after.
     let previous = json!({"status": "trialing"});
-    let failed = event(
-        "customer.subscription.updated",
-        100,
-        &subscription("past_due"),
-        Some(&previous),
-    );
+    let failed =
+        event("customer.subscription.updated", 100, &subscription("past_due"), Some(&previous));
     let recovered = event(
         "customer.subscription.updated",
         100,
@@ -264,34 +234,14 @@ fn updates_of_one_second_in_a_circle_end_the_same_in_either_order() {
 
 #[test]
 fn a_late_update_does_not_resurrect_what_was_deleted() {
-    let deleted = event(
-        "customer.subscription.deleted",
-        100,
-        &subscription("canceled"),
-        None,
-    );
-    let updated = event(
-        "customer.subscription.updated",
-        101,
-        &subscription("active"),
-        None,
-    );
+    let deleted = event("customer.subscription.deleted", 100, &subscription("canceled"), None);
+    let updated = event("customer.subscription.updated", 101, &subscription("active"), None);
     both_orders(&deleted, &updated, "canceled");
 }
 
 #[test]
 fn the_newer_second_wins() {
-    let old = event(
-        "customer.subscription.updated",
-        100,
-        &subscription("past_due"),
-        None,
-    );
-    let new = event(
-        "customer.subscription.updated",
-        101,
-        &subscription("active"),
-        None,
-    );
+    let old = event("customer.subscription.updated", 100, &subscription("past_due"), None);
+    let new = event("customer.subscription.updated", 101, &subscription("active"), None);
     both_orders(&old, &new, "active");
 }

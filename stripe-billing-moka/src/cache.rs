@@ -53,10 +53,7 @@ pub struct MokaCacheBuilder {
 
 impl Default for MokaCacheBuilder {
     fn default() -> Self {
-        Self {
-            max_capacity: 100_000,
-            time_to_live: Duration::from_secs(300),
-        }
+        Self { max_capacity: 100_000, time_to_live: Duration::from_secs(300) }
     }
 }
 
@@ -101,9 +98,7 @@ impl Default for MokaCache {
 
 impl fmt::Debug for MokaCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MokaCache")
-            .field("stats", &self.stats())
-            .finish_non_exhaustive()
+        f.debug_struct("MokaCache").field("stats", &self.stats()).finish_non_exhaustive()
     }
 }
 
@@ -116,28 +111,21 @@ impl MokaCache {
     /// The slot of a key, unless it was cleared.
     fn slot(&self, key: &AccountKey) -> Option<Slot> {
         // Relaxed is enough: whoever knows that a clear has returned sees its floor as well.
-        self.slots
-            .get(key)
-            .filter(|slot| slot.ticket >= self.floor.load(Ordering::Relaxed))
+        self.slots.get(key).filter(|slot| slot.ticket >= self.floor.load(Ordering::Relaxed))
     }
 
     /// Keeps others from changing the key. Never held across an await.
     fn lock(&self, key: &AccountKey) -> MutexGuard<'_, ()> {
         let hash = self.hasher.hash_one(key);
         let stripe = usize::try_from(hash % STRIPES as u64).unwrap_or(0);
-        self.stripes[stripe]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.stripes[stripe].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The slow half of a look-up: leaves a slot behind, or joins the one that is there.
     fn miss(&self, key: &AccountKey) -> Lookup {
         let _guard = self.lock(key);
         let slot = self.slot(key).unwrap_or_else(|| {
-            let slot = Slot {
-                ticket: self.next.fetch_add(1, Ordering::Relaxed),
-                access: None,
-            };
+            let slot = Slot { ticket: self.next.fetch_add(1, Ordering::Relaxed), access: None };
             self.slots.insert(key.clone(), slot.clone());
             slot
         });
@@ -161,10 +149,7 @@ impl MokaCache {
             slot.ticket == ticket.0 && held.is_none_or(|held| held <= access.version)
         });
         if fits {
-            let slot = Slot {
-                ticket: ticket.0,
-                access: Some(access),
-            };
+            let slot = Slot { ticket: ticket.0, access: Some(access) };
             self.slots.insert(key.clone(), slot);
         }
         fits

@@ -12,10 +12,7 @@ struct Tally {
 
 impl Tally {
     fn new(recorded: Counter) -> Self {
-        Self {
-            own: AtomicU64::new(0),
-            recorded,
-        }
+        Self { own: AtomicU64::new(0), recorded }
     }
 
     fn add_one(&self) {

@@ -23,9 +23,7 @@ async fn ticket(cache: &MokaCache, key: &AccountKey) -> Option<Ticket> {
 
 #[tokio::test]
 async fn an_entry_ends_by_itself_and_its_ticket_with_it() {
-    let cache = MokaCache::builder()
-        .time_to_live(Duration::from_millis(20))
-        .build();
+    let cache = MokaCache::builder().time_to_live(Duration::from_millis(20)).build();
     let key = AccountKey::from("acme");
     let first = ticket(&cache, &key).await.unwrap();
     assert!(cache.put(&key, first, Arc::default()).await);
@@ -67,10 +65,7 @@ async fn the_capacity_bounds_what_is_held() {
 
 #[tokio::test]
 async fn absurd_bounds_do_not_panic() {
-    let cache = MokaCache::builder()
-        .max_capacity(0)
-        .time_to_live(Duration::MAX)
-        .build();
+    let cache = MokaCache::builder().max_capacity(0).time_to_live(Duration::MAX).build();
     let key = AccountKey::from("acme");
     assert!(ticket(&cache, &key).await.is_some());
     assert!(format!("{cache:?}").contains("misses: 1"));

@@ -68,11 +68,7 @@ pub struct SeaOrmStoreBuilder {
 
 impl SeaOrmStoreBuilder {
     pub(crate) fn new(source: Source) -> Self {
-        Self {
-            source,
-            table_prefix: "billing_".to_owned(),
-            max_connections: None,
-        }
+        Self { source, table_prefix: "billing_".to_owned(), max_connections: None }
     }
 
     /// What the names of all tables begin with (default `billing_`): 1 to 24 characters of a-z, 0-9
@@ -104,6 +100,7 @@ impl SeaOrmStoreBuilder {
             Source::Connection(connection) => {
                 let dialect = of_connection(&connection)?;
                 let pools = Pools {
+                    batch_bytes: connect::batch_bytes(dialect, &connection).await,
                     write: connection.clone(),
                     read: connection,
                     suspicion: Suspicion::default(),
@@ -111,16 +108,8 @@ impl SeaOrmStoreBuilder {
                 (dialect, pools)
             }
         };
-        let db = Arc::new(Db {
-            dialect,
-            sql: Sql::new(dialect, &prefix),
-            prefix,
-            pools,
-        });
-        let store = SeaOrmStore {
-            intake: Intake::new(Arc::clone(&db)),
-            db,
-        };
+        let db = Arc::new(Db { dialect, sql: Sql::new(dialect, &prefix), prefix, pools });
+        let store = SeaOrmStore { intake: Intake::new(Arc::clone(&db)), db };
         store.migrate().await?;
         Ok(store)
     }
@@ -137,24 +126,14 @@ fn of_connection(connection: &DatabaseConnection) -> Result<Dialect, ConnectErro
         Dialect::Postgres => (cfg!(feature = "postgres"), "postgres"),
         Dialect::Mysql => (cfg!(feature = "mysql"), "mysql"),
     };
-    if enabled {
-        Ok(dialect)
-    } else {
-        Err(ConnectError::FeatureDisabled { feature })
-    }
+    if enabled { Ok(dialect) } else { Err(ConnectError::FeatureDisabled { feature }) }
 }
 
 fn valid_prefix(prefix: String) -> Result<String, ConnectError> {
     let is_valid = prefix.len() <= 24
         && prefix.starts_with(|c: char| c.is_ascii_lowercase())
-        && prefix
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if is_valid {
-        Ok(prefix)
-    } else {
-        Err(ConnectError::InvalidPrefix { prefix })
-    }
+        && prefix.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if is_valid { Ok(prefix) } else { Err(ConnectError::InvalidPrefix { prefix }) }
 }
 
 #[cfg(test)]

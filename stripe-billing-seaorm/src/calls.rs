@@ -15,10 +15,7 @@ pub(crate) async fn begin(
 ) -> Result<Call, StoreError> {
     let started_at = db::micros(now);
     let values = vec![db::text(key), db::text(fingerprint), started_at.into()];
-    let inserted = match db
-        .execute(db.writer(), db.sql.insert_call.as_str(), values)
-        .await
-    {
+    let inserted = match db.execute(db.writer(), db.sql.insert_call.as_str(), values).await {
         Ok(inserted) => inserted == 1,
         Err(error) if is_duplicate(&error) => false,
         Err(error) => return Err(error),
@@ -48,7 +45,7 @@ pub(crate) async fn begin(
     })
 }
 
-/// The first result holds; whether the generation is the row's.
+/// The first result holds; whether this was it.
 pub(crate) async fn finish(
     db: &Db,
     key: &str,
@@ -67,12 +64,8 @@ pub(crate) async fn restart(
     fingerprint: &str,
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
-    let values = vec![
-        db::text(fingerprint),
-        db::micros(now).into(),
-        db::text(key),
-        generation.into(),
-    ];
+    let values =
+        vec![db::text(fingerprint), db::micros(now).into(), db::text(key), generation.into()];
     let sql = db.sql.restart_call.as_str();
     Ok(db.execute(db.writer(), sql, values).await? == 1)
 }

@@ -1,6 +1,8 @@
 //! Both queues are driven by one column: a row is due when `due_at` has come. A claim moves it to
 //! the end of the lease, so that work of a worker that died becomes due by itself.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sea_orm::QueryResult;
 use stripe_billing_core::changes::OutboxEntry;
@@ -40,9 +42,7 @@ const OUTBOX: Queue = Queue {
     table: "outbox",
     claimed: "sending",
     assignments: "",
-    columns: "q.stripe_account, q.livemode, q.subject, q.fact_key, q.body, q.attempts, \
-              (SELECT s.account FROM {p}subjects s WHERE s.stripe_account = q.stripe_account \
-              AND s.livemode = q.livemode AND s.id = q.subject)",
+    columns: "q.stripe_account, q.livemode, q.subject, q.fact_key, q.body, q.attempts",
     crashes: false,
 };
 
@@ -62,7 +62,47 @@ pub(crate) async fn facts(
     request: &ClaimRequest,
 ) -> Result<Vec<ClaimedEntry>, StoreError> {
     let rows = claim(db, &OUTBOX, &db.sql.fact_due, request).await?;
-    sorted(&rows)?.into_iter().map(fact).collect()
+    let mut facts = sorted(&rows)?.into_iter().map(fact).collect::<Result<Vec<_>, _>>()?;
+    if !facts.is_empty() {
+        let accounts = accounts(db, &facts).await?;
+        for fact in &mut facts {
+            fact.account = accounts.get(&fact.subject).cloned();
+        }
+    }
+    Ok(facts)
+}
+
+/// The accounts of the facts' subjects. A statement of its own and after the claim: a locking read
+/// sees rows that were committed after its own statement began, and a subquery in it does not.
+async fn accounts(
+    db: &Db,
+    facts: &[ClaimedEntry],
+) -> Result<HashMap<SubjectKey, String>, StoreError> {
+    let mut subjects: Vec<&SubjectKey> = facts.iter().map(|fact| &fact.subject).collect();
+    subjects.sort_unstable();
+    subjects.dedup();
+    // Few different lengths, so that few statements are prepared: the last one is repeated.
+    let places = subjects.len().next_power_of_two();
+    let last = subjects.last().copied();
+    let padded = subjects.iter().copied().chain(last.into_iter().cycle()).take(places);
+    let values = padded
+        .flat_map(|subject| {
+            let [account, livemode] = db::tenant_values(&subject.tenant);
+            [account, livemode, db::text(&subject.id)]
+        })
+        .collect();
+    let sql = db.render(&format!(
+        "SELECT stripe_account, livemode, id, account FROM {{p}}subjects WHERE {}",
+        repeated("(stripe_account = ? AND livemode = ? AND id = ?)", " OR ", places)
+    ));
+    let mut accounts = HashMap::with_capacity(subjects.len());
+    for row in &db.query(db.writer(), sql, values).await? {
+        let key = SubjectKey { tenant: db::tenant(row, 0)?, id: column(row, 2)? };
+        if let Some(account) = column::<Option<String>>(row, 3)? {
+            accounts.insert(key, account);
+        }
+    }
+    Ok(accounts)
 }
 
 async fn claim(
@@ -96,13 +136,7 @@ async fn claim_at_once(
     queue: &Queue,
     request: &ClaimRequest,
 ) -> Result<Vec<QueryResult>, StoreError> {
-    let Queue {
-        table,
-        claimed,
-        columns,
-        crashes,
-        ..
-    } = queue;
+    let Queue { table, claimed, columns, crashes, .. } = queue;
     let limit = request.limit;
     let (count, counted) = if *crashes {
         (
@@ -133,19 +167,10 @@ async fn claim_locked(
     queue: &Queue,
     request: &ClaimRequest,
 ) -> Result<Vec<QueryResult>, StoreError> {
-    let Queue {
-        table,
-        claimed,
-        assignments,
-        columns,
-        crashes,
-    } = queue;
+    let Queue { table, claimed, assignments, columns, crashes } = queue;
     // Without the index in force a small table would be scanned, and all of it locked.
     let (index, locking) = match db.dialect {
-        Dialect::Mysql => (
-            format!(" FORCE INDEX ({{p}}{table}_due)"),
-            " FOR UPDATE SKIP LOCKED",
-        ),
+        Dialect::Mysql => (format!(" FORCE INDEX ({{p}}{table}_due)"), " FOR UPDATE SKIP LOCKED"),
         Dialect::Sqlite | Dialect::Postgres => (String::new(), ""),
     };
     let counted = if *crashes {
@@ -159,17 +184,13 @@ async fn claim_locked(
          WHERE q.due_at <= ? ORDER BY q.due_at, q.seq LIMIT {limit}{locking}"
     ));
     let tx = db.begin().await?;
-    let rows = db
-        .query(&tx, select, vec![db::micros(request.now).into()])
-        .await?;
+    let rows = db.query(&tx, select, vec![db::micros(request.now).into()]).await?;
     if rows.is_empty() {
         db::rollback(tx).await?;
         return Ok(rows);
     }
-    let mut values = vec![
-        db::lease_end(request.now, request.lease).into(),
-        db::text(&request.worker),
-    ];
+    let mut values =
+        vec![db::lease_end(request.now, request.lease).into(), db::text(&request.worker)];
     for row in &rows {
         values.push(column::<i64>(row, 0)?.into());
     }
@@ -199,10 +220,7 @@ fn sorted(rows: &[QueryResult]) -> Result<Vec<&QueryResult>, StoreError> {
 }
 
 fn lease(row: &QueryResult) -> Result<Lease, StoreError> {
-    Ok(Lease {
-        seq: column(row, 0)?,
-        epoch: column(row, 2)?,
-    })
+    Ok(Lease { seq: column(row, 0)?, epoch: column(row, 2)? })
 }
 
 fn event(row: &QueryResult) -> Result<ClaimedEvent, StoreError> {
@@ -211,10 +229,7 @@ fn event(row: &QueryResult) -> Result<ClaimedEvent, StoreError> {
     Ok(ClaimedEvent {
         lease: lease(row)?,
         event: ReceivedEvent {
-            key: EventKey {
-                tenant: db::tenant(row, OWN)?,
-                id: column(row, OWN + 2)?,
-            },
+            key: EventKey { tenant: db::tenant(row, OWN)?, id: column(row, OWN + 2)? },
             kind: inbox::kind_of(&kind)?,
             event_type: column(row, OWN + 4)?,
             api_version: column(row, OWN + 5)?,
@@ -235,11 +250,8 @@ fn fact(row: &QueryResult) -> Result<ClaimedEntry, StoreError> {
             key: column(row, OWN + 3)?,
             event: serde_json::from_str(&body).map_err(corrupt)?,
         },
-        subject: SubjectKey {
-            tenant: db::tenant(row, OWN)?,
-            id: column(row, OWN + 2)?,
-        },
-        account: column(row, OWN + 6)?,
+        subject: SubjectKey { tenant: db::tenant(row, OWN)?, id: column(row, OWN + 2)? },
+        account: None,
         attempts: db::count(row, OWN + 5)?,
     })
 }

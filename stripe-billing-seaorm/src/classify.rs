@@ -83,10 +83,7 @@ fn of_database(error: &dyn sqlx::error::DatabaseError) -> ErrorKind {
     }
     let code = error.code().unwrap_or_default();
     #[cfg(feature = "postgres")]
-    if error
-        .try_downcast_ref::<sea_orm::SqlxPostgresError>()
-        .is_some()
-    {
+    if error.try_downcast_ref::<sea_orm::SqlxPostgresError>().is_some() {
         return of_postgres(&code);
     }
     of_sqlite(code.parse().unwrap_or_default())
@@ -237,30 +234,15 @@ mod tests {
         let driver = |error| DbErr::Query(RuntimeErr::SqlxError(Arc::new(error)));
         let io = || std::io::Error::from(std::io::ErrorKind::ConnectionReset);
         for (error, kind) in [
-            (
-                DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
-                ErrorKind::Unavailable,
-            ),
-            (
-                DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),
-                ErrorKind::Unavailable,
-            ),
+            (DbErr::ConnectionAcquire(ConnAcquireErr::Timeout), ErrorKind::Unavailable),
+            (DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed), ErrorKind::Unavailable),
             (driver(sqlx::Error::Io(io())), ErrorKind::Unavailable),
-            (
-                driver(sqlx::Error::Tls("handshake".into())),
-                ErrorKind::Unavailable,
-            ),
-            (
-                driver(sqlx::Error::Protocol("cut off".into())),
-                ErrorKind::Unavailable,
-            ),
+            (driver(sqlx::Error::Tls("handshake".into())), ErrorKind::Unavailable),
+            (driver(sqlx::Error::Protocol("cut off".into())), ErrorKind::Unavailable),
             (driver(sqlx::Error::PoolTimedOut), ErrorKind::Unavailable),
             (driver(sqlx::Error::PoolClosed), ErrorKind::Unavailable),
             (driver(sqlx::Error::WorkerCrashed), ErrorKind::Unavailable),
-            (
-                DbErr::Conn(RuntimeErr::Internal("Disconnected".into())),
-                ErrorKind::Unavailable,
-            ),
+            (DbErr::Conn(RuntimeErr::Internal("Disconnected".into())), ErrorKind::Unavailable),
             (driver(sqlx::Error::Decode("no".into())), ErrorKind::Corrupt),
             (DbErr::Type("null".into()), ErrorKind::Corrupt),
             (DbErr::Json("no".into()), ErrorKind::Corrupt),

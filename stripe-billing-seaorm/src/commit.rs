@@ -96,11 +96,7 @@ impl<'a> Row<'a> {
             .into_iter()
             .map(|(object, write)| {
                 let body = serde_json::to_string(&write.record).map_err(corrupt)?;
-                Ok(RecordRow {
-                    object,
-                    write,
-                    body,
-                })
+                Ok(RecordRow { object, write, body })
             })
             .collect::<Result<_, StoreError>>()?;
         let mut facts = BTreeMap::new();
@@ -148,10 +144,7 @@ async fn commit_at_once(db: &Db, mut row: Row<'_>) -> Result<Commit, StoreError>
         release: row.changes.release_parked,
     };
     let sql = db.sql.commit[shape.index()].as_str();
-    let counts = match db
-        .query(db.writer(), sql, at_once_values(&row, shape))
-        .await
-    {
+    let counts = match db.query(db.writer(), sql, at_once_values(&row, shape)).await {
         Err(error) if is_null_refused(&error) => {
             // Other words need not be another fact: then it is told in the words that are there.
             let told = compare_facts(db, db.writer(), &row).await?;
@@ -160,8 +153,7 @@ async fn commit_at_once(db: &Db, mut row: Row<'_>) -> Result<Commit, StoreError>
                     fact.body.clone_from(body);
                 }
             }
-            db.query(db.writer(), sql, at_once_values(&row, shape))
-                .await?
+            db.query(db.writer(), sql, at_once_values(&row, shape)).await?
         }
         counts => counts?,
     };
@@ -202,13 +194,11 @@ fn at_once_outcome(counts: &[sea_orm::QueryResult]) -> Result<Commit, StoreError
     let Some(counts) = counts.first() else {
         return Err(corrupt("the commit statement returned no row"));
     };
-    Ok(
-        match (column::<i64>(counts, 0)?, column::<i64>(counts, 1)?) {
-            (0, _) => Commit::LeaseLost,
-            (_, 0) => Commit::Conflict,
-            _ => Commit::Done,
-        },
-    )
+    Ok(match (column::<i64>(counts, 0)?, column::<i64>(counts, 1)?) {
+        (0, _) => Commit::LeaseLost,
+        (_, 0) => Commit::Conflict,
+        _ => Commit::Done,
+    })
 }
 
 /// MySQL and SQLite: one statement for each kind of effect.
@@ -219,11 +209,7 @@ async fn step_by_step(
 ) -> Result<Commit, StoreError> {
     let changes = row.changes;
     let mut values = settle::columns(&changes.settlement, changes.now).to_vec();
-    values.extend([
-        db::text(&changes.subject.id),
-        row.lease.seq.into(),
-        row.lease.epoch.into(),
-    ]);
+    values.extend([db::text(&changes.subject.id), row.lease.seq.into(), row.lease.epoch.into()]);
     if db.execute(tx, db.sql.settle.as_str(), values).await? == 0 {
         return Ok(Commit::LeaseLost);
     }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sea_orm::{ConnectOptions, DatabaseConnection, DbErr};
+use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbErr, Statement};
 
 use crate::classify::classify;
 use crate::dialect::Dialect;
@@ -15,6 +15,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// A connection that was idle for so long is tried before it is used.
 const PING_AFTER: Duration = Duration::from_secs(10);
 /// How long SQLite waits for another process that writes.
+#[cfg(feature = "sqlite")]
 const BUSY_TIMEOUT: &str = "5000";
 
 /// When a connection last broke. Its neighbours in the pool have broken too, most likely, so for a
@@ -28,6 +29,7 @@ impl Suspicion {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
     fn is_raised(&self) -> bool {
         let mut raised = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *raised = raised.filter(|since| since.elapsed() < PING_AFTER);
@@ -40,7 +42,16 @@ pub(crate) struct Pools {
     pub(crate) write: DatabaseConnection,
     pub(crate) read: DatabaseConnection,
     pub(crate) suspicion: Suspicion,
+    /// How much of event bodies is sent at once, see [`ENCRYPTED_BATCH`].
+    pub(crate) batch_bytes: usize,
 }
+
+/// Without encryption a batch is bounded only so that it does not grow out of hand.
+const PLAIN_BATCH: usize = 1 << 20;
+/// The driver writes each TLS record (16 KiB) by itself and leaves Nagle's algorithm on, so that a
+/// longer message waits for the peer's delayed acknowledgement: 40 ms instead of one. Batches stay
+/// below that, and several are written at a time.
+const ENCRYPTED_BATCH: usize = 12 << 10;
 
 pub(crate) async fn open(
     url: &DatabaseUrl,
@@ -50,6 +61,26 @@ pub(crate) async fn open(
         Dialect::Sqlite => open_sqlite(url, max_connections.unwrap_or(4)).await,
         Dialect::Postgres => open_postgres(url, max_connections.unwrap_or(10)).await,
         Dialect::Mysql => open_mysql(url, max_connections.unwrap_or(10)).await,
+    }
+}
+
+/// How long a batch may be on this connection: the server knows whether it is encrypted.
+pub(crate) async fn batch_bytes(dialect: Dialect, connection: &DatabaseConnection) -> usize {
+    let (sql, column) = match dialect {
+        Dialect::Sqlite => return PLAIN_BATCH,
+        Dialect::Postgres => (
+            "SELECT CASE WHEN ssl THEN 'yes' ELSE '' END FROM pg_stat_ssl \
+             WHERE pid = pg_backend_pid()",
+            0,
+        ),
+        Dialect::Mysql => ("SHOW SESSION STATUS LIKE 'Ssl_cipher'", 1),
+    };
+    let statement = Statement::from_string(dialect.backend(), sql);
+    let row = connection.query_one_raw(statement).await.ok().flatten();
+    match row.and_then(|row| row.try_get_by_index::<String>(column).ok()) {
+        Some(encrypted) if encrypted.is_empty() => PLAIN_BATCH,
+        // What is not known may be encrypted.
+        _ => ENCRYPTED_BATCH,
     }
 }
 
@@ -65,10 +96,7 @@ fn options(url: &DatabaseUrl, max_connections: u32) -> ConnectOptions {
 }
 
 fn unreachable(hint: &'static str) -> impl Fn(DbErr) -> ConnectError {
-    move |error| ConnectError::Unreachable {
-        hint,
-        source: classify(error),
-    }
+    move |error| ConnectError::Unreachable { hint, source: classify(error) }
 }
 
 #[cfg(feature = "sqlite")]
@@ -88,11 +116,7 @@ async fn open_sqlite(url: &DatabaseUrl, readers: u32) -> Result<Pools, ConnectEr
                     .pragma("journal_mode", "WAL")
                     // Acknowledged means stored, also when the power goes.
                     .pragma("synchronous", "FULL");
-                if reads_only {
-                    options.pragma("query_only", "ON")
-                } else {
-                    options
-                }
+                if reads_only { options.pragma("query_only", "ON") } else { options }
             });
         SqlxSqliteConnector::connect(options)
     };
@@ -103,14 +127,11 @@ async fn open_sqlite(url: &DatabaseUrl, readers: u32) -> Result<Pools, ConnectEr
             read: write.clone(),
             write,
             suspicion: Suspicion::default(),
+            batch_bytes: PLAIN_BATCH,
         });
     }
     let read = pool(readers, true).await.map_err(&failed)?;
-    Ok(Pools {
-        write,
-        read,
-        suspicion: Suspicion::default(),
-    })
+    Ok(Pools { write, read, suspicion: Suspicion::default(), batch_bytes: PLAIN_BATCH })
 }
 
 #[cfg(not(feature = "sqlite"))]
@@ -118,10 +139,28 @@ async fn open_sqlite(_: &DatabaseUrl, _: u32) -> Result<Pools, ConnectError> {
     Err(ConnectError::FeatureDisabled { feature: "sqlite" })
 }
 
+/// On the same machine encryption protects nothing and costs both sides; it is left out unless the
+/// URL asks for it or the server insists.
 #[cfg(feature = "postgres")]
 async fn open_postgres(url: &DatabaseUrl, connections: u32) -> Result<Pools, ConnectError> {
+    if url.is_local() && !url.url.contains("sslmode") && !url.url.contains("ssl-mode") {
+        let plain = open_postgres_as(url, connections, true).await;
+        if plain.is_ok() {
+            return plain;
+        }
+    }
+    open_postgres_as(url, connections, false).await
+}
+
+#[cfg(feature = "postgres")]
+async fn open_postgres_as(
+    url: &DatabaseUrl,
+    connections: u32,
+    is_plain: bool,
+) -> Result<Pools, ConnectError> {
     use sea_orm::SqlxPostgresConnector;
     use sea_orm::sqlx::Connection;
+    use sea_orm::sqlx::postgres::PgSslMode;
 
     let mut options = options(url, connections);
     let password = url.password.clone();
@@ -136,14 +175,16 @@ async fn open_postgres(url: &DatabaseUrl, connections: u32) -> Result<Pools, Con
             Ok(true)
         })
     });
-    options.map_sqlx_postgres_opts(move |options| match &password {
-        Some(password) => options.password(password.expose()),
-        None => options,
+    options.map_sqlx_postgres_opts(move |options| {
+        let options = if is_plain { options.ssl_mode(PgSslMode::Disable) } else { options };
+        match &password {
+            Some(password) => options.password(password.expose()),
+            None => options,
+        }
     });
-    let pool = SqlxPostgresConnector::connect(options)
-        .await
-        .map_err(unreachable(SERVER_HINT))?;
+    let pool = SqlxPostgresConnector::connect(options).await.map_err(unreachable(SERVER_HINT))?;
     Ok(Pools {
+        batch_bytes: batch_bytes(Dialect::Postgres, &pool).await,
         read: pool.clone(),
         write: pool,
         suspicion,
@@ -156,9 +197,7 @@ const SERVER_HINT: &str =
 
 #[cfg(not(feature = "postgres"))]
 async fn open_postgres(_: &DatabaseUrl, _: u32) -> Result<Pools, ConnectError> {
-    Err(ConnectError::FeatureDisabled {
-        feature: "postgres",
-    })
+    Err(ConnectError::FeatureDisabled { feature: "postgres" })
 }
 
 #[cfg(feature = "mysql")]
@@ -202,10 +241,9 @@ async fn open_mysql(url: &DatabaseUrl, connections: u32) -> Result<Pools, Connec
             })
         })
     });
-    let pool = SqlxMySqlConnector::connect(options)
-        .await
-        .map_err(unreachable(SERVER_HINT))?;
+    let pool = SqlxMySqlConnector::connect(options).await.map_err(unreachable(SERVER_HINT))?;
     Ok(Pools {
+        batch_bytes: batch_bytes(Dialect::Mysql, &pool).await,
         read: pool.clone(),
         write: pool,
         suspicion,

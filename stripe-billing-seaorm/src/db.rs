@@ -65,9 +65,7 @@ impl Db {
         sql: impl Into<String>,
         values: Vec<Value>,
     ) -> Result<Vec<QueryResult>, StoreError> {
-        on.query_all_raw(self.statement(sql, values))
-            .await
-            .map_err(|error| self.failed(error))
+        on.query_all_raw(self.statement(sql, values)).await.map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: DbErr) -> StoreError {
@@ -136,10 +134,7 @@ pub(crate) fn tenant(row: &QueryResult, index: usize) -> Result<Tenant, StoreErr
 
 /// A tenant's two columns.
 pub(crate) fn tenant_values(tenant: &Tenant) -> [Value; 2] {
-    [
-        text(tenant.stripe_account.as_deref().unwrap_or_default()),
-        tenant.livemode.into(),
-    ]
+    [text(tenant.stripe_account.as_deref().unwrap_or_default()), tenant.livemode.into()]
 }
 
 pub(crate) fn text(text: &str) -> Value {
@@ -194,11 +189,6 @@ pub(crate) mod array {
     }
 
     pub(crate) fn bytes<'a>(items: impl Iterator<Item = &'a [u8]>) -> Value {
-        array(
-            ArrayType::Bytes,
-            items
-                .map(|item| Value::Bytes(Some(item.to_vec())))
-                .collect(),
-        )
+        array(ArrayType::Bytes, items.map(|item| Value::Bytes(Some(item.to_vec()))).collect())
     }
 }

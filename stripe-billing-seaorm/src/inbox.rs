@@ -62,10 +62,7 @@ pub(crate) async fn insert(db: &Db, batch: &[&ReceivedEvent]) -> Result<Vec<bool
 async fn insert_mysql(db: &Db, batch: &[&ReceivedEvent]) -> Result<Vec<bool>, StoreError> {
     let mut missing = batch.to_vec();
     loop {
-        match db
-            .execute(db.writer(), insert_sql(db, missing.len()), values(&missing))
-            .await
-        {
+        match db.execute(db.writer(), insert_sql(db, missing.len()), values(&missing)).await {
             Ok(_) => break,
             Err(error) if is_duplicate(&error) => {}
             Err(error) => return Err(error),
@@ -76,9 +73,7 @@ async fn insert_mysql(db: &Db, batch: &[&ReceivedEvent]) -> Result<Vec<bool>, St
             "SELECT stripe_account, livemode, event_id FROM {{p}}events WHERE {}",
             any_key(keys.len())
         );
-        let rows = db
-            .query(db.writer(), db.render(&sql), key_values(&keys))
-            .await?;
+        let rows = db.query(db.writer(), db.render(&sql), key_values(&keys)).await?;
         let mut known = HashSet::with_capacity(rows.len());
         for row in &rows {
             known.insert(key(row)?);
@@ -104,12 +99,8 @@ pub(crate) async fn payloads(
         "SELECT stripe_account, livemode, event_id, payload FROM {{p}}events WHERE {}",
         any_key(keys.len())
     );
-    let rows = db
-        .query(db.reader(), db.render(&sql), key_values(keys))
-        .await?;
-    rows.iter()
-        .map(|row| Ok((key(row)?, db::column(row, 3)?)))
-        .collect()
+    let rows = db.query(db.reader(), db.render(&sql), key_values(keys)).await?;
+    rows.iter().map(|row| Ok((key(row)?, db::column(row, 3)?))).collect()
 }
 
 /// Flags an event that came again with other content.
@@ -127,26 +118,19 @@ pub(crate) fn differs(before: &[u8], after: &[u8]) -> bool {
     }
     let parse = |body| serde_json::from_slice::<Json>(body).ok();
     match (parse(before), parse(after)) {
-        (Some(before), Some(after)) => ["type", "data"]
-            .iter()
-            .any(|field| before.get(field) != after.get(field)),
+        (Some(before), Some(after)) => {
+            ["type", "data"].iter().any(|field| before.get(field) != after.get(field))
+        }
         _ => true,
     }
 }
 
 fn key(row: &sea_orm::QueryResult) -> Result<EventKey, StoreError> {
-    Ok(EventKey {
-        tenant: db::tenant(row, 0)?,
-        id: db::column(row, 2)?,
-    })
+    Ok(EventKey { tenant: db::tenant(row, 0)?, id: db::column(row, 2)? })
 }
 
 fn any_key(keys: usize) -> String {
-    repeated(
-        "(stripe_account = ? AND livemode = ? AND event_id = ?)",
-        " OR ",
-        keys,
-    )
+    repeated("(stripe_account = ? AND livemode = ? AND event_id = ?)", " OR ", keys)
 }
 
 fn key_values(keys: &[&EventKey]) -> Vec<Value> {
@@ -160,9 +144,7 @@ fn key_values(keys: &[&EventKey]) -> Vec<Value> {
 
 fn insert_sql(db: &Db, rows: usize) -> String {
     let rows = repeated(EVENT_ROW, ", ", rows);
-    db.render(&format!(
-        "INSERT INTO {{p}}events ({EVENT_COLUMNS}) VALUES {rows}"
-    ))
+    db.render(&format!("INSERT INTO {{p}}events ({EVENT_COLUMNS}) VALUES {rows}"))
 }
 
 fn values(batch: &[&ReceivedEvent]) -> Vec<Value> {
@@ -223,11 +205,7 @@ mod tests {
             (body(1, "invoice.paid", "void"), true),
             ("not JSON".to_owned(), true),
         ] {
-            assert_eq!(
-                differs(stored.as_bytes(), again.as_bytes()),
-                expected,
-                "{again}"
-            );
+            assert_eq!(differs(stored.as_bytes(), again.as_bytes()), expected, "{again}");
         }
     }
 }

@@ -56,13 +56,7 @@ pub(crate) async fn subjects_of(
 }
 
 pub(crate) async fn events(db: &Db, query: &EventQuery) -> Result<Vec<EventSummary>, StoreError> {
-    let EventQuery {
-        status,
-        event_type,
-        subject,
-        after,
-        limit,
-    } = query;
+    let EventQuery { status, event_type, subject, after, limit } = query;
     let filters: [(&str, Option<Value>); 4] = [
         ("status = ?", status.as_deref().map(db::text)),
         ("event_type = ?", event_type.as_deref().map(db::text)),
@@ -76,11 +70,7 @@ pub(crate) async fn events(db: &Db, query: &EventQuery) -> Result<Vec<EventSumma
     let mut values = Vec::with_capacity(5);
     for (condition, value) in filters {
         if let Some(value) = value {
-            sql.push_str(if values.is_empty() {
-                " WHERE "
-            } else {
-                " AND "
-            });
+            sql.push_str(if values.is_empty() { " WHERE " } else { " AND " });
             sql.push_str(condition);
             values.push(value);
         }
@@ -94,10 +84,7 @@ pub(crate) async fn events(db: &Db, query: &EventQuery) -> Result<Vec<EventSumma
 fn summary(row: &QueryResult) -> Result<EventSummary, StoreError> {
     Ok(EventSummary {
         seq: column(row, 0)?,
-        key: EventKey {
-            tenant: db::tenant(row, 1)?,
-            id: column(row, 3)?,
-        },
+        key: EventKey { tenant: db::tenant(row, 1)?, id: column(row, 3)? },
         event_type: column(row, 4)?,
         status: column(row, 5)?,
         reason: column(row, 6)?,
@@ -114,13 +101,8 @@ fn summary(row: &QueryResult) -> Result<EventSummary, StoreError> {
 pub(crate) async fn stats(db: &Db, now: DateTime<Utc>) -> Result<Stats, StoreError> {
     let micros = db::micros(now);
     let sql = db.sql.stats.as_str();
-    let rows = db
-        .query(db.reader(), sql, vec![micros.into(), micros.into()])
-        .await?;
-    let mut stats = Stats {
-        idle: true,
-        ..Stats::default()
-    };
+    let rows = db.query(db.reader(), sql, vec![micros.into(), micros.into()]).await?;
+    let mut stats = Stats { idle: true, ..Stats::default() };
     for row in &rows {
         let queue: String = column(row, 0)?;
         let status: String = column(row, 1)?;

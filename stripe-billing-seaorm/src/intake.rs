@@ -11,10 +11,13 @@ use stripe_billing_core::{ErrorKind, EventKey, StoreError};
 use tokio::sync::oneshot;
 
 use crate::db::Db;
+use crate::dialect::Dialect;
 use crate::inbox;
 
 /// Events written in one statement at most.
 const MAX_BATCH: usize = 64;
+/// Batches written at the same time. A second one begins only when a whole batch waits.
+const MAX_WRITERS: usize = 4;
 /// Events that wait at most. Beyond, intake is refused, and Stripe delivers again.
 const MAX_WAITING: usize = 1_024;
 /// How long a batch may take, so that a database that hangs does not hang intake for good.
@@ -36,8 +39,23 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Job>,
-    /// Whether a task is writing; it goes on until nothing waits.
-    is_writing: bool,
+    /// The length of their bodies together.
+    waiting_bytes: usize,
+    /// Tasks that are writing; each goes on until nothing waits.
+    writers: usize,
+}
+
+impl Queue {
+    fn pop(&mut self) -> Option<Job> {
+        let job = self.waiting.pop_front()?;
+        self.waiting_bytes -= job.event.payload.len();
+        Some(job)
+    }
+
+    fn take_all(&mut self) -> VecDeque<Job> {
+        self.waiting_bytes = 0;
+        std::mem::take(&mut self.waiting)
+    }
 }
 
 struct Job {
@@ -64,10 +82,7 @@ enum Refused {
 
 impl Intake {
     pub(crate) fn new(db: Arc<Db>) -> Self {
-        Self(Arc::new(Shared {
-            db,
-            queue: Mutex::default(),
-        }))
+        Self(Arc::new(Shared { db, queue: Mutex::default() }))
     }
 
     pub(crate) async fn receive(&self, event: ReceivedEvent) -> Answer {
@@ -93,32 +108,56 @@ impl Shared {
         if queue.waiting.len() >= MAX_WAITING {
             return Err(StoreError::new(ErrorKind::Unavailable, Refused::Full));
         }
+        queue.waiting_bytes += job.event.payload.len();
         queue.waiting.push_back(job);
-        Ok(!std::mem::replace(&mut queue.is_writing, true))
+        let (max_writers, max_bytes) = self.limits();
+        let is_full = queue.waiting.len() >= MAX_BATCH || queue.waiting_bytes >= max_bytes;
+        let starts = queue.writers == 0 || (is_full && queue.writers < max_writers);
+        queue.writers += usize::from(starts);
+        Ok(starts)
     }
 
-    /// The next batch; without one the writing ends.
+    /// Batches at a time, and bytes of a batch.
+    fn limits(&self) -> (usize, usize) {
+        let writers = match self.db.dialect {
+            Dialect::Sqlite => 1,
+            Dialect::Postgres | Dialect::Mysql => MAX_WRITERS,
+        };
+        (writers, self.db.pools.batch_bytes)
+    }
+
+    /// The next batch; without one this writer ends.
     fn take(&self) -> Option<Vec<Job>> {
+        let (_, max_bytes) = self.limits();
         let mut queue = self.queue();
-        if queue.waiting.is_empty() {
-            queue.is_writing = false;
+        let mut batch = Vec::with_capacity(queue.waiting.len().min(MAX_BATCH));
+        let mut bytes = 0;
+        while let Some(next) = queue.waiting.front() {
+            bytes += next.event.payload.len();
+            let is_full = batch.len() == MAX_BATCH || bytes > max_bytes;
+            if is_full && !batch.is_empty() {
+                break;
+            }
+            batch.extend(queue.pop());
+        }
+        if batch.is_empty() {
+            queue.writers -= 1;
             return None;
         }
-        let size = queue.waiting.len().min(MAX_BATCH);
-        Some(queue.waiting.drain(..size).collect())
+        Some(batch)
     }
 }
 
-/// Ends the writing also when its task is dropped or panics: whoever waits is told, and the next
-/// delivery starts a new task.
+/// Counts a writer out also when its task is dropped or panics: whoever waits for the last one is
+/// told, and the next delivery starts a new task.
 struct Writing<'a>(&'a Shared);
 
 impl Drop for Writing<'_> {
     fn drop(&mut self) {
         let mut queue = self.0.queue();
-        if queue.is_writing {
-            queue.is_writing = false;
-            queue.waiting.clear();
+        queue.writers -= 1;
+        if queue.writers == 0 {
+            drop(queue.take_all());
         }
     }
 }
@@ -141,18 +180,15 @@ async fn write_all(shared: Arc<Shared>) {
             Err(error) => {
                 // Those who came meanwhile would wait for the same failure, one batch after the
                 // other.
-                let waiting = std::mem::take(&mut shared.queue().waiting);
+                let waiting = shared.queue().take_all();
                 let shared_error = SharedError::new(error);
-                for reply in replies
-                    .into_iter()
-                    .chain(waiting.into_iter().map(|job| job.reply))
-                {
+                for reply in replies.into_iter().chain(waiting.into_iter().map(|job| job.reply)) {
                     let _gone = reply.send(Err(shared_error.to_store_error()));
                 }
             }
         }
     }
-    // Nothing waits and `take` has said so; from here another task may have begun.
+    // `take` has counted this writer out already.
     std::mem::forget(writing);
 }
 
@@ -180,10 +216,7 @@ async fn write(db: &Db, events: &[ReceivedEvent]) -> Result<Vec<Answer>, StoreEr
         .into_iter()
         .map(|answer| {
             answer.unwrap_or_else(|| {
-                Err(StoreError::new(
-                    ErrorKind::Other,
-                    "the event was not answered",
-                ))
+                Err(StoreError::new(ErrorKind::Other, "the event was not answered"))
             })
         })
         .collect())
@@ -217,10 +250,7 @@ async fn insert(
 }
 
 fn is_everyones(error: &StoreError) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Conflict
-    )
+    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Conflict)
 }
 
 /// Inserting is idempotent, so what another transaction or a broken connection was in the way of is
@@ -247,23 +277,16 @@ async fn settle_duplicates(
     first: &HashMap<&EventKey, usize>,
     answers: &mut [Option<Answer>],
 ) {
-    let open: Vec<usize> = (0..events.len())
-        .filter(|index| answers[*index].is_none())
-        .collect();
+    let open: Vec<usize> = (0..events.len()).filter(|index| answers[*index].is_none()).collect();
     if open.is_empty() {
         return;
     }
     // Whose first in the batch was new is compared with that one, the others with the table.
     let is_new = |key: &EventKey| {
-        first
-            .get(key)
-            .is_some_and(|index| matches!(answers[*index], Some(Ok(Receipt::Stored))))
+        first.get(key).is_some_and(|index| matches!(answers[*index], Some(Ok(Receipt::Stored))))
     };
-    let known: Vec<&EventKey> = first
-        .iter()
-        .filter(|(_, index)| answers[**index].is_none())
-        .map(|(key, _)| *key)
-        .collect();
+    let known: Vec<&EventKey> =
+        first.iter().filter(|(_, index)| answers[**index].is_none()).map(|(key, _)| *key).collect();
     let stored = match inbox::payloads(db, &known).await {
         Ok(stored) => stored,
         Err(error) => {
@@ -296,10 +319,7 @@ async fn settle_duplicates(
 async fn duplicate(db: &Db, event: &ReceivedEvent, before: &[u8]) -> Answer {
     let differs = inbox::differs(before, &event.payload);
     if differs {
-        tracing::warn!(
-            event = event.key.id,
-            "an event came again with other content"
-        );
+        tracing::warn!(event = event.key.id, "an event came again with other content");
         inbox::flag(db, &event.key).await?;
     }
     Ok(Receipt::Duplicate { differs })
@@ -311,9 +331,7 @@ fn not_stored(
     answers: &[Option<Answer>],
     key: &EventKey,
 ) -> StoreError {
-    let refused = first
-        .get(key)
-        .and_then(|index| answers[*index].as_ref()?.as_ref().err());
+    let refused = first.get(key).and_then(|index| answers[*index].as_ref()?.as_ref().err());
     match refused {
         Some(error) => StoreError::new(error.kind(), error.to_string()),
         None => StoreError::new(ErrorKind::Other, "the event was neither stored nor found"),

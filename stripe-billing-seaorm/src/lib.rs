@@ -12,6 +12,9 @@
 //!
 //! Times are kept as Unix microseconds, UTC.
 
+#[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
+compile_error!("enable at least one of the features `sqlite`, `postgres` and `mysql`");
+
 mod builder;
 mod calls;
 mod claim;

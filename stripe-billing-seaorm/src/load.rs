@@ -40,10 +40,7 @@ fn statement(dialect: Dialect, request: &LoadRequest) -> Result<(String, Vec<Val
     if named.len() > MAX_NAMED {
         return Err(StoreError::new(
             ErrorKind::Unsupported,
-            format!(
-                "{} records are named at once, and {MAX_NAMED} can be",
-                named.len()
-            ),
+            format!("{} records are named at once, and {MAX_NAMED} can be", named.len()),
         ));
     }
     let [account, livemode] = db::tenant_values(&request.subject.tenant);
@@ -100,14 +97,8 @@ mod tests {
         let store = SeaOrmStore::connect("sqlite::memory:").await.unwrap();
         let db = &store.db;
         let request = LoadRequest {
-            subject: SubjectKey {
-                tenant: Tenant::platform(true),
-                id: "cus_1".to_owned(),
-            },
-            objects: vec![ObjectRef {
-                kind: ObjectKind::Invoice,
-                id: "in_1".to_owned(),
-            }],
+            subject: SubjectKey { tenant: Tenant::platform(true), id: "cus_1".to_owned() },
+            objects: vec![ObjectRef { kind: ObjectKind::Invoice, id: "in_1".to_owned() }],
         };
         let (sql, values) = statement(db.dialect, &request).unwrap();
         let explain = format!("EXPLAIN QUERY PLAN {}", db.render(&sql));

@@ -95,11 +95,7 @@ async fn apply(db: &Db, tx: &DatabaseTransaction) -> Result<(), ConnectError> {
     };
     run_script(db, tx, CREATE_HISTORY, &table).await?;
     let rows = db
-        .query(
-            tx,
-            db.render("SELECT COALESCE(MAX(version), 0) FROM {p}migrations"),
-            Vec::new(),
-        )
+        .query(tx, db.render("SELECT COALESCE(MAX(version), 0) FROM {p}migrations"), Vec::new())
         .await?;
     let found: i64 = match rows.first() {
         Some(row) => db::column(row, 0)?,
@@ -122,11 +118,7 @@ async fn apply(db: &Db, tx: &DatabaseTransaction) -> Result<(), ConnectError> {
             vec![migration.version.into()],
         )
         .await?;
-        tracing::info!(
-            version = migration.version,
-            prefix = db.prefix,
-            "billing tables migrated"
-        );
+        tracing::info!(version = migration.version, prefix = db.prefix, "billing tables migrated");
     }
     Ok(())
 }
@@ -155,12 +147,7 @@ async fn table_options(db: &Db, tx: &DatabaseTransaction) -> Result<String, Stor
         Some(row) => db::column(row, 0)?,
         None => String::new(),
     };
-    let collation = if version.contains("MariaDB") {
-        "utf8mb4_nopad_bin"
-    } else {
-        "utf8mb4_0900_bin"
-    };
-    Ok(format!(
-        "ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4 COLLATE={collation}"
-    ))
+    let collation =
+        if version.contains("MariaDB") { "utf8mb4_nopad_bin" } else { "utf8mb4_0900_bin" };
+    Ok(format!("ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4 COLLATE={collation}"))
 }

@@ -18,14 +18,12 @@ pub(crate) fn columns(settlement: &Settlement, now: DateTime<Utc>) -> [Value; 6]
     };
     let ((status, due, cost), [reason, message, class]) = match settlement {
         Settlement::Processed => (row("processed", None, 0), [none(), none(), none()]),
-        Settlement::Ignored(reason) => (
-            row("ignored", None, 0),
-            [db::text(reason.as_str()), none(), none()],
-        ),
-        Settlement::Parked(reason) => (
-            row("parked", None, 0),
-            [db::text(&reason.code()), none(), none()],
-        ),
+        Settlement::Ignored(reason) => {
+            (row("ignored", None, 0), [db::text(reason.as_str()), none(), none()])
+        }
+        Settlement::Parked(reason) => {
+            (row("parked", None, 0), [db::text(&reason.code()), none(), none()])
+        }
         Settlement::Retry { due, failure } => (row("retry_wait", Some(*due), 1), why(failure)),
         Settlement::Dead(failure) => (row("dead", None, 1), why(failure)),
         Settlement::Released => (row("received", Some(now), 0), [none(), none(), none()]),
@@ -34,21 +32,13 @@ pub(crate) fn columns(settlement: &Settlement, now: DateTime<Utc>) -> [Value; 6]
 }
 
 fn why(failure: &Failure) -> [Value; 3] {
-    [
-        db::text(failure.code),
-        db::text(&failure.message),
-        db::text(failure.class.as_str()),
-    ]
+    [db::text(failure.code), db::text(&failure.message), db::text(failure.class.as_str())]
 }
 
 /// Settles an event that changed nothing.
 pub(crate) async fn event(db: &Db, lease: &Lease, settled: &Settled) -> Result<bool, StoreError> {
     let mut values = columns(&settled.settlement, settled.now).to_vec();
-    values.extend([
-        db::optional(settled.subject.as_deref()),
-        lease.seq.into(),
-        lease.epoch.into(),
-    ]);
+    values.extend([db::optional(settled.subject.as_deref()), lease.seq.into(), lease.epoch.into()]);
     let sql = db.sql.settle.as_str();
     Ok(db.execute(db.writer(), sql, values).await? == 1)
 }

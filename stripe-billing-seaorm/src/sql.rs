@@ -91,8 +91,8 @@ impl Sql {
                  WHERE call_key = ?",
             ),
             finish_call: render(
-                "UPDATE {p}calls SET result = COALESCE(result, ?) \
-                 WHERE call_key = ? AND generation = ?",
+                "UPDATE {p}calls SET result = ? \
+                 WHERE call_key = ? AND generation = ? AND result IS NULL",
             ),
             restart_call: render(
                 "UPDATE {p}calls SET generation = generation + 1, fingerprint = ?, \
@@ -148,11 +148,7 @@ impl CommitShape {
     }
 
     fn of(index: usize) -> Self {
-        Self {
-            create: index & 1 != 0,
-            facts: index & 2 != 0,
-            release: index & 4 != 0,
-        }
+        Self { create: index & 1 != 0, facts: index & 2 != 0, release: index & 4 != 0 }
     }
 }
 

@@ -39,9 +39,7 @@ pub struct SeaOrmStore {
 
 impl fmt::Debug for SeaOrmStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SeaOrmStore")
-            .field("db", &self.db)
-            .finish_non_exhaustive()
+        f.debug_struct("SeaOrmStore").field("db", &self.db).finish_non_exhaustive()
     }
 }
 
@@ -72,14 +70,9 @@ impl SeaOrmStore {
     pub async fn migrate(&self) -> Result<(), ConnectError> {
         let db = Arc::clone(&self.db);
         // A task of its own: dropped half-way, it would leave MySQL's lock to its connection.
-        tokio::spawn(async move { migrate::run(&db).await })
-            .await
-            .unwrap_or_else(|error| {
-                Err(ConnectError::Migration(StoreError::new(
-                    ErrorKind::Unavailable,
-                    error,
-                )))
-            })
+        tokio::spawn(async move { migrate::run(&db).await }).await.unwrap_or_else(|error| {
+            Err(ConnectError::Migration(StoreError::new(ErrorKind::Unavailable, error)))
+        })
     }
 }
 
@@ -106,10 +99,7 @@ impl EventStore for SeaOrmStore {
     }
 
     async fn release_parked(&self, catalog: &str, now: DateTime<Utc>) -> Result<u64, StoreError> {
-        let values = vec![
-            db::micros(now).into(),
-            db::text(&format!("catalog:{catalog}")),
-        ];
+        let values = vec![db::micros(now).into(), db::text(&format!("catalog:{catalog}"))];
         let sql = self.db.sql.release_catalog.as_str();
         self.db.execute(self.db.writer(), sql, values).await
     }

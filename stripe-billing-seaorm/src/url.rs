@@ -12,48 +12,38 @@ pub(crate) struct DatabaseUrl {
     pub(crate) dialect: Dialect,
     /// Without the password, so that drivers cannot log it.
     pub(crate) url: String,
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "mysql")),
+        allow(dead_code, reason = "a file has none")
+    )]
     pub(crate) password: Option<Secret>,
 }
 
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DatabaseUrl")
-            .field("dialect", &self.dialect)
-            .finish_non_exhaustive()
+        f.debug_struct("DatabaseUrl").field("dialect", &self.dialect).finish_non_exhaustive()
     }
 }
 
 impl DatabaseUrl {
     pub(crate) fn parse(url: &str) -> Result<Self, ConnectError> {
-        let invalid = |reason: &str| ConnectError::InvalidUrl {
-            reason: reason.to_owned(),
-        };
+        let invalid = |reason: &str| ConnectError::InvalidUrl { reason: reason.to_owned() };
         let url = url.trim();
-        let (scheme, rest) = url
-            .split_once(':')
-            .ok_or_else(|| invalid("it has no scheme"))?;
+        let (scheme, rest) = url.split_once(':').ok_or_else(|| invalid("it has no scheme"))?;
         let (dialect, scheme) = match scheme.to_ascii_lowercase().as_str() {
             "sqlite" => (Dialect::Sqlite, "sqlite"),
             "postgres" | "postgresql" => (Dialect::Postgres, "postgres"),
             "mysql" | "mariadb" => (Dialect::Mysql, "mysql"),
             other if rest.starts_with("//") => {
-                return Err(ConnectError::UnsupportedScheme {
-                    scheme: other.to_owned(),
-                });
+                return Err(ConnectError::UnsupportedScheme { scheme: other.to_owned() });
             }
             // Not what stands there: without a scheme it may be a user's name.
             _ => return Err(invalid("it has no scheme")),
         };
         if dialect == Dialect::Sqlite {
-            return Ok(Self {
-                dialect,
-                url: format!("{scheme}:{rest}"),
-                password: None,
-            });
+            return Ok(Self { dialect, url: format!("{scheme}:{rest}"), password: None });
         }
-        let rest = rest
-            .strip_prefix("//")
-            .ok_or_else(|| invalid("after the scheme comes `//`"))?;
+        let rest = rest.strip_prefix("//").ok_or_else(|| invalid("after the scheme comes `//`"))?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         let Some((user_info, host)) = authority.rsplit_once('@') else {
@@ -79,7 +69,22 @@ impl DatabaseUrl {
         })
     }
 
+    /// A server on this machine.
+    #[cfg(any(feature = "postgres", test))]
+    pub(crate) fn is_local(&self) -> bool {
+        let authority = self.url.split_once("//").map_or("", |(_, rest)| rest);
+        let end = authority.find(['/', '?', '#']).unwrap_or(authority.len());
+        let host = authority[..end].rsplit('@').next().unwrap_or_default();
+        let host = match host.strip_prefix('[') {
+            Some(host) => host.split(']').next().unwrap_or_default(),
+            None => host.split(':').next().unwrap_or_default(),
+        };
+        host == "localhost"
+            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
     /// A SQLite database that lives in memory, and dies with its connection.
+    #[cfg(any(feature = "sqlite", test))]
     pub(crate) fn is_in_memory(&self) -> bool {
         self.dialect == Dialect::Sqlite
             && (self.url.contains(":memory:") || self.url.contains("mode=memory"))
@@ -120,6 +125,20 @@ mod tests {
     }
 
     #[test]
+    fn servers_on_this_machine_are_known() {
+        for (url, local) in [
+            ("postgres://app:p@127.0.0.1:5432/x", true),
+            ("postgres://localhost/x", true),
+            ("postgres://app@[::1]:5432/x", true),
+            ("postgres://app@db.example.com/127.0.0.1", false),
+            ("postgres://localhost:p@db/x?host=y", false),
+            ("postgres:///x", false),
+        ] {
+            assert_eq!(DatabaseUrl::parse(url).unwrap().is_local(), local, "{url}");
+        }
+    }
+
+    #[test]
     fn sqlite_urls_are_left_as_they_are() {
         for (url, in_memory) in [
             ("sqlite::memory:", true),
@@ -128,10 +147,7 @@ mod tests {
             ("sqlite:billing.db", false),
         ] {
             let parsed = DatabaseUrl::parse(url).unwrap();
-            assert_eq!(
-                (parsed.url.as_str(), parsed.is_in_memory()),
-                (url, in_memory)
-            );
+            assert_eq!((parsed.url.as_str(), parsed.is_in_memory()), (url, in_memory));
         }
     }
 

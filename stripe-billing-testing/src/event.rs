@@ -174,19 +174,14 @@ impl EventBuilder {
             event["account"] = json!(account);
         }
         // Writing a value into memory cannot fail.
-        serde_json::to_vec_pretty(&AsStripe(&event))
-            .unwrap_or_default()
-            .into()
+        serde_json::to_vec_pretty(&AsStripe(&event)).unwrap_or_default().into()
     }
 }
 
 /// What `previous_attributes` say of a change; an empty object where nothing changed.
 pub fn previous_attributes(before: &Value, after: &Value) -> Value {
     let empty = Map::new();
-    let (was, is) = (
-        before.as_object().unwrap_or(&empty),
-        after.as_object().unwrap_or(&empty),
-    );
+    let (was, is) = (before.as_object().unwrap_or(&empty), after.as_object().unwrap_or(&empty));
     let mut previous = Map::new();
     for key in was.keys().chain(is.keys()) {
         let (was, is) = (&before[key.as_str()], &after[key.as_str()]);

@@ -114,12 +114,7 @@ impl Faults {
     }
 
     fn plan(&self, method: Option<String>, position: u64, moment: Moment, kind: ErrorKind) {
-        self.lock().planned.push(Planned {
-            method,
-            position,
-            moment,
-            kind,
-        });
+        self.lock().planned.push(Planned { method, position, moment, kind });
     }
 
     /// Counts a call; the fault that strikes it, if one does.
@@ -177,10 +172,7 @@ pub struct FaultyStore<S> {
 impl<S: Store> FaultyStore<S> {
     /// A store with faults.
     pub fn new(inner: S, faults: &Faults) -> Self {
-        Self {
-            faults: faults.clone(),
-            inner,
-        }
+        Self { faults: faults.clone(), inner }
     }
 
     async fn call<T>(
@@ -222,16 +214,14 @@ impl<S: Store> EventStore for FaultyStore<S> {
     }
 
     async fn release_parked(&self, catalog: &str, now: DateTime<Utc>) -> Result<u64, StoreError> {
-        self.call("release_parked", self.inner.release_parked(catalog, now))
-            .await
+        self.call("release_parked", self.inner.release_parked(catalog, now)).await
     }
 }
 
 #[async_trait]
 impl<S: Store> Outbox for FaultyStore<S> {
     async fn claim_outbox(&self, request: &ClaimRequest) -> Result<Vec<ClaimedEntry>, StoreError> {
-        self.call("claim_outbox", self.inner.claim_outbox(request))
-            .await
+        self.call("claim_outbox", self.inner.claim_outbox(request)).await
     }
 
     async fn settle_outbox(
@@ -240,11 +230,7 @@ impl<S: Store> Outbox for FaultyStore<S> {
         delivery: &Delivery,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        self.call(
-            "settle_outbox",
-            self.inner.settle_outbox(lease, delivery, now),
-        )
-        .await
+        self.call("settle_outbox", self.inner.settle_outbox(lease, delivery, now)).await
     }
 }
 
@@ -256,8 +242,7 @@ impl<S: Store> CallStore for FaultyStore<S> {
         fingerprint: &str,
         now: DateTime<Utc>,
     ) -> Result<Call, StoreError> {
-        self.call("begin_call", self.inner.begin_call(key, fingerprint, now))
-            .await
+        self.call("begin_call", self.inner.begin_call(key, fingerprint, now)).await
     }
 
     async fn finish_call(
@@ -266,11 +251,7 @@ impl<S: Store> CallStore for FaultyStore<S> {
         generation: i64,
         result: &str,
     ) -> Result<bool, StoreError> {
-        self.call(
-            "finish_call",
-            self.inner.finish_call(key, generation, result),
-        )
-        .await
+        self.call("finish_call", self.inner.finish_call(key, generation, result)).await
     }
 
     async fn restart_call(
@@ -292,8 +273,7 @@ impl<S: Store> Inspect for FaultyStore<S> {
         account: &AccountKey,
         livemode: Option<bool>,
     ) -> Result<Vec<Subject>, StoreError> {
-        self.call("subjects_of", self.inner.subjects_of(account, livemode))
-            .await
+        self.call("subjects_of", self.inner.subjects_of(account, livemode)).await
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Vec<EventSummary>, StoreError> {

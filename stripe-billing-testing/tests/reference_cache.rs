@@ -41,10 +41,7 @@ impl Cache for Reference {
         let inner = &mut *self.0.lock().expect("no holder panics");
         let changed = inner.invalidated.get(key).copied().unwrap_or_default();
         let fresh = ticket.0 >= changed.max(inner.cleared);
-        let newest = inner
-            .held
-            .get(key)
-            .is_none_or(|held| held.version <= access.version);
+        let newest = inner.held.get(key).is_none_or(|held| held.version <= access.version);
         if fresh && newest {
             inner.held.insert(key.clone(), access);
         } else {

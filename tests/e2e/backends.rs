@@ -34,19 +34,11 @@ impl Backend {
     /// An empty store, or `None` where the server is absent and may be.
     pub(crate) async fn store(self) -> Option<TestStore> {
         if self == Self::Memory {
-            return Some(TestStore {
-                store: Arc::new(MemoryStore::new()),
-                _database: None,
-            });
+            return Some(TestStore { store: Arc::new(MemoryStore::new()), _database: None });
         }
         let database = self.database().await?;
-        let store = SeaOrmStore::connect(database.url.as_str())
-            .await
-            .expect("a new database");
-        Some(TestStore {
-            store: Arc::new(store),
-            _database: Some(database),
-        })
+        let store = SeaOrmStore::connect(database.url.as_str()).await.expect("a new database");
+        Some(TestStore { store: Arc::new(store), _database: Some(database) })
     }
 
     /// An empty database, or `None` where the server is absent and may be.
@@ -57,15 +49,9 @@ impl Backend {
                 let directory = tempfile::tempdir().expect("a temporary directory");
                 let file = directory.path().join("billing.db");
                 let url = format!("sqlite://{}?mode=rwc", file.display());
-                return Some(TestDatabase {
-                    url,
-                    _guard: Box::new(directory),
-                });
+                return Some(TestDatabase { url, _guard: Box::new(directory) });
             }
-            Self::Postgres => (
-                "POSTGRES_URL",
-                "postgres://postgres@127.0.0.1:5432/postgres",
-            ),
+            Self::Postgres => ("POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres"),
             Self::Mysql => ("MYSQL_URL", "mysql://root@127.0.0.1:3306/mysql"),
         };
         let admin = std::env::var(variable).unwrap_or_else(|_| default.to_owned());
@@ -73,10 +59,7 @@ impl Backend {
             Ok(server) => {
                 let (base, _) = admin.rsplit_once('/').expect("a URL with a database");
                 let url = format!("{base}/{}", server.name);
-                Some(TestDatabase {
-                    url,
-                    _guard: Box::new(server),
-                })
+                Some(TestDatabase { url, _guard: Box::new(server) })
             }
             Err(error) => {
                 let required = std::env::var_os("STRIPE_BILLING_REQUIRE_SERVICES").is_some();
@@ -101,20 +84,13 @@ impl Server {
         let name = format!("stripe_billing_e2e_{}_{number}", std::process::id());
         run(admin, &format!("DROP DATABASE IF EXISTS {name}")).await?;
         run(admin, &format!("CREATE DATABASE {name}")).await?;
-        Ok(Self {
-            admin: admin.to_owned(),
-            name,
-        })
+        Ok(Self { admin: admin.to_owned(), name })
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let force = if self.admin.starts_with("postgres") {
-            " WITH (FORCE)"
-        } else {
-            ""
-        };
+        let force = if self.admin.starts_with("postgres") { " WITH (FORCE)" } else { "" };
         let statement = format!("DROP DATABASE IF EXISTS {}{force}", self.name);
         let admin = self.admin.clone();
         // A thread of its own, since dropping may happen on a runtime's thread.
@@ -126,10 +102,7 @@ impl Drop for Server {
         })
         .join();
         if !matches!(dropped, Ok(Ok(Ok(())))) {
-            eprintln!(
-                "the database {} could not be dropped: {dropped:?}",
-                self.name
-            );
+            eprintln!("the database {} could not be dropped: {dropped:?}", self.name);
         }
     }
 }

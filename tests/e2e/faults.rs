@@ -43,10 +43,7 @@ async fn every_position(store: Arc<dyn Store>, history: &[Bytes]) {
             faults.script(position, moment);
             let story = Story::new(history, number);
             tell(&world, &story.events).await;
-            assert!(
-                !faults.has_pending(),
-                "the fault at {position} did not strike"
-            );
+            assert!(!faults.has_pending(), "the fault at {position} did not strike");
             let end = world.end_of(&story).await;
             assert_eq!(end, expected, "{moment:?} call {position} of {calls}");
             // Handed over at least once, and again only when the answer of its settling was lost.

@@ -5,5 +5,6 @@ mod browser;
 mod docs;
 mod faults;
 mod orders;
+mod outages;
 mod quickstart;
 mod world;

@@ -28,9 +28,7 @@ fn orders(length: usize, most: usize) -> Vec<Vec<usize>> {
     };
     // A step without a factor in common with the count walks through all of it.
     let step = if count > most { 7_919 } else { 1 };
-    (0..count.min(most))
-        .map(|n| pick(n * step % count))
-        .collect()
+    (0..count.min(most)).map(|n| pick(n * step % count)).collect()
 }
 
 async fn every_order_ends_alike(store: Arc<dyn Store>, history: &[Bytes]) {
@@ -71,15 +69,8 @@ async fn every_order_ends_alike(store: Arc<dyn Store>, history: &[Bytes]) {
     assert_eq!(expected.account.as_deref(), Some("acme"));
     assert!(!expected.facts.is_empty());
     for (story, order) in stories.iter().zip(&orders) {
-        assert_eq!(
-            world.end_of(story).await,
-            expected,
-            "told in the order {order:?}"
-        );
-        assert!(
-            world.told(story).iter().all(|count| *count == 1),
-            "{order:?} told a fact twice"
-        );
+        assert_eq!(world.end_of(story).await, expected, "told in the order {order:?}");
+        assert!(world.told(story).iter().all(|count| *count == 1), "{order:?} told a fact twice");
     }
 }
 

@@ -40,30 +40,19 @@ fn binary() -> &'static PathBuf {
     BINARY.get_or_init(|| {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
         let built = Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "--quiet",
-                "--bin",
-                "quickstart",
-                "--message-format=json",
-            ])
+            .args(["build", "--quiet", "--bin", "quickstart", "--message-format=json"])
             .current_dir(root)
             .stderr(Stdio::inherit())
             .output()
             .expect("cargo runs");
         assert!(built.status.success(), "the quickstart does not build");
         let text = String::from_utf8_lossy(&built.stdout);
-        let messages = text
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok());
-        let binaries = messages.filter_map(|message: Value| {
+        let messages = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+        let mut binaries = messages.filter_map(|message: Value| {
             let is_it = message["target"]["name"] == "quickstart";
-            message["executable"]
-                .as_str()
-                .filter(|_| is_it)
-                .map(PathBuf::from)
+            message["executable"].as_str().filter(|_| is_it).map(PathBuf::from)
         });
-        binaries.last().expect("cargo says where the quickstart is")
+        binaries.next_back().expect("cargo says where the quickstart is")
     })
 }
 
@@ -72,9 +61,7 @@ fn command(directory: &TempDir, variables: &[(&str, &str)]) -> Command {
     // Whatever this machine is set up with is not meant for the tests.
     for name in std::env::vars_os().map(|(name, _)| name) {
         let text = name.to_string_lossy();
-        let ours = ["BILLING_", "STRIPE_"]
-            .iter()
-            .any(|start| text.starts_with(start));
+        let ours = ["BILLING_", "STRIPE_"].iter().any(|start| text.starts_with(start));
         if ours || ["DATABASE_URL", "RUST_LOG", "PAYMENTS_ENABLED"].contains(&text.as_ref()) {
             command.env_remove(&name);
         }
@@ -104,11 +91,7 @@ fn lines(pipe: impl Read + Send + 'static) -> UnboundedReceiver<String> {
 impl Server {
     /// Starts one and waits until it says where it is.
     pub(crate) async fn start(variables: &[(&str, &str)]) -> Self {
-        Self::start_in(
-            tempfile::tempdir().expect("a temporary directory"),
-            variables,
-        )
-        .await
+        Self::start_in(tempfile::tempdir().expect("a temporary directory"), variables).await
     }
 
     async fn start_in(directory: TempDir, variables: &[(&str, &str)]) -> Self {
@@ -122,30 +105,23 @@ impl Server {
             }
             None
         };
-        let url = timeout(PATIENCE, found)
-            .await
-            .expect("the quickstart starts in time");
-        server.url = url.unwrap_or_else(|| {
+        let url = timeout(PATIENCE, found).await.expect("the quickstart starts in time");
+        let Some(url) = url else {
             let mut log = String::new();
-            while let Some(line) = server.errors.blocking_recv() {
+            while let Some(line) = server.errors.recv().await {
                 log.push_str(&line);
+                log.push('\n');
             }
-            panic!("the quickstart did not start: {log}")
-        });
+            panic!("the quickstart did not start: {log}");
+        };
+        server.url = url;
         server
     }
 
     fn spawn(directory: TempDir, variables: &[(&str, &str)]) -> Self {
-        let mut child = command(&directory, variables)
-            .spawn()
-            .expect("the quickstart runs");
+        let mut child = command(&directory, variables).spawn().expect("the quickstart runs");
         let errors = lines(child.stderr.take().expect("a pipe"));
-        Self {
-            child,
-            url: String::new(),
-            errors,
-            directory,
-        }
+        Self { child, url: String::new(), errors, directory }
     }
 
     /// Waits for a line of its log.
@@ -163,9 +139,7 @@ impl Server {
 
     /// Sends SIGTERM and waits for the end.
     async fn stop(mut self) -> (Ended, TempDir) {
-        let sent = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
-            .status();
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(sent.expect("kill runs").success());
         let ended = async {
             let mut errors = String::new();
@@ -176,9 +150,7 @@ impl Server {
             }
             errors
         };
-        let errors = timeout(PATIENCE, ended)
-            .await
-            .expect("it ends after SIGTERM");
+        let errors = timeout(PATIENCE, ended).await.expect("it ends after SIGTERM");
         let code = self.child.wait().expect("it ended").code();
         let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().expect("one"));
         (Ended { code, errors }, directory)
@@ -202,14 +174,8 @@ impl Server {
     async fn deliver(&self, body: &str, secret: &str) -> (StatusCode, Value) {
         let secret = WebhookSecret::new(secret).expect("a secret");
         let signature = webhook::sign(body.as_bytes(), &secret, SystemClock.now());
-        let request = self
-            .post("/billing/webhook")
-            .header("stripe-signature", signature);
-        let answer = request
-            .body(body.to_owned())
-            .send()
-            .await
-            .expect("an answer");
+        let request = self.post("/billing/webhook").header("stripe-signature", signature);
+        let answer = request.body(body.to_owned()).send().await.expect("an answer");
         (answer.status(), answer.json().await.expect("JSON"))
     }
 
@@ -246,9 +212,7 @@ pub(crate) fn client() -> Client {
     let make = || {
         // Another test may have been first.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none());
+        let builder = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
         // A pooled connection belongs to the runtime of the test that opened it.
         builder.pool_max_idle_per_host(0).build().expect("a client")
     };
@@ -284,85 +248,38 @@ async fn it_serves_takes_events_and_stops_when_told() {
     let server = Server::start(&PAYLOADS_ONLY).await;
     let page = server.get("/").send().await.expect("the page");
     assert_eq!(page.status(), StatusCode::OK);
-    let policy = page.headers()["content-security-policy"]
-        .to_str()
-        .expect("text")
-        .to_owned();
-    assert!(
-        policy.starts_with("default-src 'none'") && !policy.contains("unsafe"),
-        "{policy}"
-    );
-    assert!(
-        page.text()
-            .await
-            .expect("a page")
-            .contains("stripe-billing quickstart")
-    );
+    let policy = page.headers()["content-security-policy"].to_str().expect("text").to_owned();
+    assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    assert!(page.text().await.expect("a page").contains("stripe-billing quickstart"));
     for path in ["/health/live", "/health/ready"] {
-        assert_eq!(
-            server.get(path).send().await.expect(path).status(),
-            StatusCode::OK
-        );
+        assert_eq!(server.get(path).send().await.expect(path).status(), StatusCode::OK);
     }
 
     let event = subscription("evt_1", "ada");
     let (status, body) = server.deliver(&event, "whsec_wrong").await;
-    assert_eq!(
-        (status, &body["code"]),
-        (StatusCode::BAD_REQUEST, &json!("signature_mismatch"))
-    );
+    assert_eq!((status, &body["code"]), (StatusCode::BAD_REQUEST, &json!("signature_mismatch")));
     let (status, body) = server.deliver(&event, SECRET).await;
-    assert_eq!(
-        (status, body),
-        (
-            StatusCode::OK,
-            json!({"received": true, "duplicate": false})
-        )
-    );
+    assert_eq!((status, body), (StatusCode::OK, json!({"received": true, "duplicate": false})));
     server.sees("ada", r#"data-state=\"active\""#).await;
     let state = server.json("/billing/state", "ada").await;
-    assert_eq!(
-        (&state["state"], &state["access"]),
-        (&json!("active"), &json!(true))
-    );
-    assert_eq!(
-        server.json("/billing/state", "ben").await["state"],
-        "no_subscription"
-    );
+    assert_eq!((&state["state"], &state["access"]), (&json!("active"), &json!(true)));
+    assert_eq!(server.json("/billing/state", "ben").await["state"], "no_subscription");
 
-    let refused = server
-        .get("/operator/stats")
-        .bearer_auth("guess")
-        .send()
-        .await
-        .expect("one");
+    let refused = server.get("/operator/stats").bearer_auth("guess").send().await.expect("one");
     assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(
-        server.json("/operator/stats", "").await["events"]["processed"],
-        1
-    );
-    let list = server
-        .json("/operator/events?customer=cus_1&limit=5", "")
-        .await;
+    assert_eq!(server.json("/operator/stats", "").await["events"]["processed"], 1);
+    let list = server.json("/operator/events?customer=cus_1&limit=5", "").await;
     assert_eq!(list["events"][0]["id"], "evt_1");
     assert_eq!(list["events"][0]["status"], "processed");
 
     // An open stream must not hold up the end.
-    let stream = server
-        .get("/demo/live")
-        .send()
-        .await
-        .expect("the live page");
+    let stream = server.get("/demo/live").send().await.expect("the live page");
     let (ended, _) = server.stop().await;
     assert_eq!(ended.code, Some(0), "{}", ended.errors);
     assert!(ended.errors.contains("stopped"), "{}", ended.errors);
     drop(stream);
     for secret in [SECRET, TOKEN, "whsec_e2e_other"] {
-        assert!(
-            !ended.errors.contains(secret),
-            "a secret in the log: {}",
-            ended.errors
-        );
+        assert!(!ended.errors.contains(secret), "a secret in the log: {}", ended.errors);
     }
 }
 
@@ -381,10 +298,7 @@ async fn what_it_took_survives_a_kill() {
     variables.push(("BILLING_LEASE_SECONDS", "1"));
     let server = Server::start_in(directory, &variables).await;
     let (status, body) = server.deliver(&event, SECRET).await;
-    assert_eq!(
-        (status, body),
-        (StatusCode::OK, json!({"received": true, "duplicate": true}))
-    );
+    assert_eq!((status, body), (StatusCode::OK, json!({"received": true, "duplicate": true})));
 }
 
 #[tokio::test]
@@ -398,16 +312,10 @@ async fn every_mistake_of_the_configuration_is_named_and_ends_with_2() {
         ("BILLING_LIVEMODE", "maybe"),
         ("BILLING_WORKERS", "many"),
     ];
-    let ended = command(&directory, &mistakes)
-        .output()
-        .expect("the quickstart runs");
+    let ended = command(&directory, &mistakes).output().expect("the quickstart runs");
     assert_eq!(ended.status.code(), Some(2));
     let errors = String::from_utf8_lossy(&ended.stderr);
-    for name in mistakes
-        .map(|(name, _)| name)
-        .into_iter()
-        .chain(["STRIPE_WEBHOOK_SECRET"])
-    {
+    for name in mistakes.map(|(name, _)| name).into_iter().chain(["STRIPE_WEBHOOK_SECRET"]) {
         assert!(errors.contains(&format!("- {name}")), "{name} in {errors}");
     }
     for secret in ["tiger", "pk_test_hush"] {
@@ -430,10 +338,7 @@ async fn it_waits_for_its_database_and_can_be_stopped_meanwhile() {
 async fn with_nothing_configured_a_visitor_can_subscribe() {
     let server = Server::start(&[("BILLING_OPERATOR_TOKEN", TOKEN)]).await;
     let page = server.get("/").send().await.expect("the page");
-    let cookie = page.headers()["set-cookie"]
-        .to_str()
-        .expect("text")
-        .to_owned();
+    let cookie = page.headers()["set-cookie"].to_str().expect("text").to_owned();
     let ada = cookie
         .strip_prefix("demo_account=")
         .and_then(|rest| rest.split(';').next())
@@ -444,13 +349,7 @@ async fn with_nothing_configured_a_visitor_can_subscribe() {
         .header("x-demo-account", ada)
         .header("content-type", "application/x-www-form-urlencoded")
         .body("price=price_pro_monthly");
-    let order: Value = order
-        .send()
-        .await
-        .expect("an answer")
-        .json()
-        .await
-        .expect("JSON");
+    let order: Value = order.send().await.expect("an answer").json().await.expect("JSON");
     let hosted = order["url"].as_str().expect("a hosted page");
     let paid = client()
         .post(hosted)
@@ -460,23 +359,12 @@ async fn with_nothing_configured_a_visitor_can_subscribe() {
         .await
         .expect("the hosted page");
     assert_eq!(paid.status(), StatusCode::SEE_OTHER);
-    let back = paid.headers()["location"]
-        .to_str()
-        .expect("text")
-        .to_owned();
-    assert!(
-        back.starts_with(&format!("{}/?checkout=success", server.url)),
-        "{back}"
-    );
+    let back = paid.headers()["location"].to_str().expect("text").to_owned();
+    assert!(back.starts_with(&format!("{}/?checkout=success", server.url)), "{back}");
 
     server.sees(ada, r#"data-state=\"active\""#).await;
     let state = server.json("/billing/state", ada).await;
-    assert_eq!(
-        state["features"],
-        json!(["export", "priority_support", "stories"])
-    );
-    let end = state["subscriptions"][0]["period_end"]
-        .as_i64()
-        .expect("a time");
+    assert_eq!(state["features"], json!(["export", "priority_support", "stories"]));
+    let end = state["subscriptions"][0]["period_end"].as_i64().expect("a time");
     assert!(DateTime::from_timestamp(end, 0) > Some(SystemClock.now()));
 }

@@ -73,10 +73,7 @@ impl Reader<'_> {
         };
         read(&text).unwrap_or_else(|| {
             let shown: String = text.chars().take(60).collect();
-            self.wrong(format!(
-                "{name}: `{}` is not {expected}",
-                shown.escape_debug()
-            ));
+            self.wrong(format!("{name}: `{}` is not {expected}", shown.escape_debug()));
             default
         })
     }
@@ -91,10 +88,7 @@ impl Config {
         lookup: &dyn Fn(&str) -> Option<String>,
         read_file: &dyn Fn(&str) -> std::io::Result<String>,
     ) -> Result<Self, Vec<String>> {
-        let mut from = Reader {
-            lookup,
-            mistakes: Vec::new(),
-        };
+        let mut from = Reader { lookup, mistakes: Vec::new() };
         let boolean = |text: &str| match text.to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => Some(true),
             "false" | "0" | "no" | "off" => Some(false),
@@ -130,20 +124,14 @@ impl Config {
             unused: unused(&from, &stripe),
             stripe,
         };
-        if from.mistakes.is_empty() {
-            Ok(config)
-        } else {
-            Err(from.mistakes)
-        }
+        if from.mistakes.is_empty() { Ok(config) } else { Err(from.mistakes) }
     }
 }
 
 fn stripe(from: &mut Reader<'_>) -> Stripe {
     let key = from.text("STRIPE_SECRET_KEY");
     let default = if key.is_some() { "live" } else { "fake" };
-    let mode = from
-        .text("BILLING_STRIPE")
-        .unwrap_or_else(|| default.to_owned());
+    let mode = from.text("BILLING_STRIPE").unwrap_or_else(|| default.to_owned());
     match mode.as_str() {
         "fake" => Stripe::Fake,
         "none" => Stripe::None,
@@ -168,18 +156,15 @@ fn stripe(from: &mut Reader<'_>) -> Stripe {
         }
         other => {
             let shown = other.escape_debug();
-            from.wrong(format!(
-                "BILLING_STRIPE: `{shown}` is not `fake`, `live` or `none`"
-            ));
+            from.wrong(format!("BILLING_STRIPE: `{shown}` is not `fake`, `live` or `none`"));
             Stripe::None
         }
     }
 }
 
 fn database(from: &mut Reader<'_>) -> Secret {
-    let url = from
-        .text("DATABASE_URL")
-        .unwrap_or_else(|| "sqlite://billing.db?mode=rwc".to_owned());
+    let url =
+        from.text("DATABASE_URL").unwrap_or_else(|| "sqlite://billing.db?mode=rwc".to_owned());
     let scheme = url.split(':').next().unwrap_or_default();
     let known = ["sqlite", "postgres", "postgresql", "mysql", "mariadb"];
     if !url.contains(':') || !known.contains(&scheme) {
@@ -224,9 +209,7 @@ fn secrets(from: &mut Reader<'_>, optional: bool) -> Vec<Secret> {
     if list.split(',').any(|secret| secret.trim().is_empty()) {
         from.wrong("STRIPE_WEBHOOK_SECRET: one of the secrets is blank");
     }
-    list.split(',')
-        .map(|secret| Secret::from(secret.trim()))
-        .collect()
+    list.split(',').map(|secret| Secret::from(secret.trim())).collect()
 }
 
 fn livemode(from: &mut Reader<'_>, stripe: &Stripe) -> Option<bool> {
@@ -245,9 +228,7 @@ fn livemode(from: &mut Reader<'_>, stripe: &Stripe) -> Option<bool> {
         && wanted != of_key
     {
         let key = if of_key { "live" } else { "test" };
-        from.wrong(format!(
-            "BILLING_LIVEMODE: is {wanted}, and the secret key is a {key} key"
-        ));
+        from.wrong(format!("BILLING_LIVEMODE: is {wanted}, and the secret key is a {key} key"));
     }
     livemode
 }
@@ -321,10 +302,7 @@ mod tests {
 
     #[test]
     fn payloads_alone_need_a_secret_and_no_key() {
-        let config = read(&[
-            ("BILLING_STRIPE", "none"),
-            ("STRIPE_WEBHOOK_SECRET", "whsec_a"),
-        ]);
+        let config = read(&[("BILLING_STRIPE", "none"), ("STRIPE_WEBHOOK_SECRET", "whsec_a")]);
         assert!(matches!(config.unwrap().stripe, Stripe::None));
         let mistakes = read(&[("BILLING_STRIPE", "none")]).unwrap_err();
         assert_eq!(mistakes.len(), 1, "{mistakes:?}");
@@ -359,17 +337,11 @@ mod tests {
             "BILLING_LEASE_SECONDS",
             "BILLING_WORKERS",
         ] {
-            let named = mistakes
-                .iter()
-                .filter(|mistake| mistake.starts_with(name))
-                .count();
+            let named = mistakes.iter().filter(|mistake| mistake.starts_with(name)).count();
             assert_eq!(named, 1, "{name} in {mistakes:#?}");
         }
         let text = mistakes.join("\n");
-        assert!(
-            !text.contains("tiger") && !text.contains("whsec_hush"),
-            "{text}"
-        );
+        assert!(!text.contains("tiger") && !text.contains("whsec_hush"), "{text}");
     }
 
     #[test]
@@ -380,10 +352,7 @@ mod tests {
             ("BILLING_LIVEMODE", "true"),
         ])
         .unwrap_err();
-        assert_eq!(
-            mistakes,
-            ["BILLING_LIVEMODE: is true, and the secret key is a test key"]
-        );
+        assert_eq!(mistakes, ["BILLING_LIVEMODE: is true, and the secret key is a test key"]);
     }
 
     #[test]

@@ -74,10 +74,7 @@ impl Demo {
         for price in prices(catalog) {
             fake = fake.price(price);
         }
-        Ok(Self {
-            fake: fake.start().await?,
-            jump: Mutex::new(()),
-        })
+        Ok(Self { fake: fake.start().await?, jump: Mutex::new(()) })
     }
 
     /// Where the fake's API and hosted pages are.
@@ -87,9 +84,7 @@ impl Demo {
 
     /// A client of the fake, the same that asks the real Stripe.
     pub(crate) fn client(&self) -> Result<StripeClient, InvalidStripeConfig> {
-        StripeClient::builder("sk_test_fake")
-            .api_base(self.base_url())
-            .build()
+        StripeClient::builder("sk_test_fake").api_base(self.base_url()).build()
     }
 
     /// The demo's time: that of the fake, so that grace periods pass as it is moved.
@@ -136,24 +131,15 @@ impl Demo {
     /// Puts a card on file; a good one pays what is open.
     pub(crate) fn use_card(&self, access: &Access, good: bool) -> Result<(), DemoError> {
         let share = live(access).ok_or(DemoError::NoSubscription)?;
-        let card = if good {
-            Card::Good
-        } else {
-            Card::FailsOnRenewal
-        };
+        let card = if good { Card::Good } else { Card::FailsOnRenewal };
         let refused = |error: &dyn std::fmt::Display| DemoError::Refused(error.to_string());
-        self.fake
-            .set_card(&share.customer, card)
-            .map_err(|error| refused(&error))?;
+        self.fake.set_card(&share.customer, card).map_err(|error| refused(&error))?;
         let open = self.fake.latest_invoice(&share.id).filter(|invoice| {
             let invoice = self.fake.object(invoice);
             invoice.is_some_and(|invoice| invoice["status"] == "open")
         });
         match open.filter(|_| good) {
-            Some(invoice) => self
-                .fake
-                .pay_invoice(&invoice)
-                .map_err(|error| refused(&error)),
+            Some(invoice) => self.fake.pay_invoice(&invoice).map_err(|error| refused(&error)),
             None => Ok(()),
         }
     }
@@ -166,10 +152,7 @@ impl Demo {
 
 /// The subscription that still runs.
 fn live(access: &Access) -> Option<&SubscriptionAccess> {
-    access
-        .subscriptions
-        .iter()
-        .find(|share| !share.status.is_terminal())
+    access.subscriptions.iter().find(|share| !share.status.is_terminal())
 }
 
 /// Waits until every webhook is taken and every event has come to rest.
@@ -192,10 +175,9 @@ async fn settle(fake: &FakeStripe, billing: &Billing) -> Result<(), DemoError> {
 /// Every price of the catalog, as the fake sells it.
 fn prices(catalog: &Catalog) -> Vec<NewPrice> {
     let shown = |display: &Option<DisplayAmount>| {
-        display.as_ref().map_or_else(
-            || (1_000, "usd".to_owned()),
-            |it| (it.amount, it.currency.clone()),
-        )
+        display
+            .as_ref()
+            .map_or_else(|| (1_000, "usd".to_owned()), |it| (it.amount, it.currency.clone()))
     };
     let mut prices = Vec::new();
     for plan in catalog.plans() {

@@ -45,9 +45,7 @@ fn words(event: &DomainEvent) -> String {
         DomainEvent::SubscriptionStarted { .. } => "Subscription started".to_owned(),
         DomainEvent::SubscriptionEnded { .. } => "Subscription ended".to_owned(),
         DomainEvent::SubscriptionExpired { .. } => "First payment never came".to_owned(),
-        DomainEvent::InvoicePaid {
-            total, currency, ..
-        } => match (total, currency) {
+        DomainEvent::InvoicePaid { total, currency, .. } => match (total, currency) {
             (Some(total), Some(currency)) => {
                 format!("Invoice paid: {}", crate::money::money(*total, currency))
             }

@@ -54,9 +54,7 @@ fn cookie(headers: &HeaderMap) -> Option<String> {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='));
-    pairs
-        .find(|(name, _)| *name == NAME)
-        .map(|(_, value)| value.to_owned())
+    pairs.find(|(name, _)| *name == NAME).map(|(_, value)| value.to_owned())
 }
 
 #[cfg(test)]

@@ -78,11 +78,7 @@ impl Listener {
             Err(_) => {
                 self.in_trouble = true;
                 self.sent.clear();
-                Some(
-                    Event::default()
-                        .event("trouble")
-                        .data("the store cannot be reached"),
-                )
+                Some(Event::default().event("trouble").data("the store cannot be reached"))
             }
         }
     }

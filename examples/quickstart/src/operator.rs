@@ -28,10 +28,7 @@ struct Operator {
 
 /// `GET /stats` and `GET /events`, to be nested under `/operator`.
 pub(crate) fn router(billing: Billing, token: &Secret) -> Router {
-    let operator = Operator {
-        billing,
-        token: Arc::new(digest(token.expose())),
-    };
+    let operator = Operator { billing, token: Arc::new(digest(token.expose())) };
     Router::new()
         .route("/stats", get(stats))
         .route("/events", get(events))
@@ -51,11 +48,7 @@ async fn authorize(State(operator): State<Operator>, request: Request, next: Nex
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers
-        .get(header::AUTHORIZATION)?
-        .to_str()
-        .ok()?
-        .split_once(' ')?;
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 

@@ -20,10 +20,7 @@ type Shared = State<Arc<App>>;
 pub(crate) fn router(app: Arc<App>) -> Router {
     let mut routes = Router::new()
         .route("/", get(index))
-        .route(
-            "/demo/style.css",
-            get(async || asset("text/css; charset=utf-8", page::STYLE)),
-        )
+        .route("/demo/style.css", get(async || asset("text/css; charset=utf-8", page::STYLE)))
         .route(
             "/demo/script.js",
             get(async || asset("text/javascript; charset=utf-8", page::SCRIPT)),
@@ -31,9 +28,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/demo/live", get(changes))
         .route("/demo/account", post(sign_in));
     if app.demo.is_some() {
-        routes = routes
-            .route("/demo/advance", post(advance))
-            .route("/demo/card", post(card));
+        routes = routes.route("/demo/advance", post(advance)).route("/demo/card", post(card));
     }
     routes.with_state(app)
 }
@@ -57,10 +52,8 @@ async fn index(State(app): Shared, headers: HeaderMap) -> Response {
 /// Nothing from elsewhere, nothing inline, and nobody's frame.
 fn guard(headers: &mut HeaderMap, demo: Option<&Demo>) {
     // Without scripts, a form leads to Stripe's pages by a redirect, which counts as its action.
-    let stripe = demo.map_or(
-        "https://checkout.stripe.com https://billing.stripe.com",
-        |demo| demo.base_url(),
-    );
+    let stripe = demo
+        .map_or("https://checkout.stripe.com https://billing.stripe.com", |demo| demo.base_url());
     let policy = format!(
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
          img-src data:; form-action 'self' {stripe}; base-uri 'none'; frame-ancestors 'none'"
@@ -79,10 +72,7 @@ fn guard(headers: &mut HeaderMap, demo: Option<&Demo>) {
 }
 
 fn remember(headers: &mut HeaderMap, account: &str) {
-    let cookie = format!(
-        "{}={account}; Path=/; HttpOnly; SameSite=Lax",
-        identity::NAME
-    );
+    let cookie = format!("{}={account}; Path=/; HttpOnly; SameSite=Lax", identity::NAME);
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         headers.insert(header::SET_COOKIE, cookie);
     }
@@ -98,9 +88,7 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
 }
 
 async fn changes(State(app): Shared, headers: HeaderMap) -> Response {
-    let account = app
-        .visitor(identity::account_of(&headers).as_deref())
-        .clone();
+    let account = app.visitor(identity::account_of(&headers).as_deref()).clone();
     live::stream(app, account).into_response()
 }
 
@@ -161,18 +149,14 @@ async fn with_demo(
     match act(demo, &access).await {
         Ok(()) if wants_page(headers) => Redirect::to("/").into_response(),
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(error @ DemoError::StillBusy) => problem(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "still_busy",
-            &error.to_string(),
-        ),
+        Err(error @ DemoError::StillBusy) => {
+            problem(StatusCode::SERVICE_UNAVAILABLE, "still_busy", &error.to_string())
+        }
         Err(error) => problem(StatusCode::CONFLICT, "not_possible", &error.to_string()),
     }
 }
 
 fn wants_page(headers: &HeaderMap) -> bool {
-    let accept = headers
-        .get(header::ACCEPT)
-        .and_then(|accept| accept.to_str().ok());
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     accept.is_some_and(|accept| accept.contains("text/html"))
 }

@@ -9,10 +9,7 @@ pub(crate) fn problem(status: StatusCode, code: &str, title: &str) -> Response {
         json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "code": code });
     let mut response = (status, Json(body)).into_response();
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/problem+json"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

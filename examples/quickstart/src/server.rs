@@ -40,12 +40,9 @@ pub(crate) async fn run(config: Config) -> Result<(), Failure> {
         store = open_store(&config.database) => store?,
         () = &mut signal => return Ok(()),
     };
-    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
-        format!(
-            "BILLING_LISTEN: cannot listen on {}: {error}",
-            config.listen
-        )
-    })?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| format!("BILLING_LISTEN: cannot listen on {}: {error}", config.listen))?;
     let mut address = listener.local_addr()?;
     if address.ip().is_unspecified() {
         // Where this machine reaches itself.
@@ -95,16 +92,11 @@ async fn shut_down(
     workers: Option<Workers>,
     app: &App,
 ) {
-    if tokio::time::timeout(REQUEST_PATIENCE, server)
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(REQUEST_PATIENCE, server).await.is_err() {
         tracing::warn!("some requests did not end in time");
     }
     if let Some(workers) = workers
-        && tokio::time::timeout(WORKER_PATIENCE, workers.shutdown())
-            .await
-            .is_err()
+        && tokio::time::timeout(WORKER_PATIENCE, workers.shutdown()).await.is_err()
     {
         tracing::warn!("some workers did not end in time");
     }
@@ -136,15 +128,8 @@ async fn assemble(
     home: &str,
     stopping: watch::Receiver<bool>,
 ) -> Result<App, Failure> {
-    let newest = EventQuery {
-        limit: 1,
-        ..EventQuery::default()
-    };
-    let events_before = store
-        .events(&newest)
-        .await?
-        .first()
-        .map_or(0, |event| event.seq);
+    let newest = EventQuery { limit: 1, ..EventQuery::default() };
+    let events_before = store.events(&newest).await?.first().map_or(0, |event| event.seq);
     let facts = Facts::default();
     let mut secrets = config.webhook_secrets.clone();
     if secrets.is_empty() {
@@ -160,6 +145,7 @@ async fn assemble(
     if let Some(livemode) = config.livemode {
         billing = billing.livemode(livemode);
     }
+    let has_stripe = !matches!(config.stripe, Stripe::None);
     let mut suffix = None;
     let mut demo = None;
     match &config.stripe {
@@ -183,7 +169,9 @@ async fn assemble(
     }
     Ok(App {
         billing: billing.build()?,
-        sells: !matches!(config.stripe, Stripe::None) && config.payments_enabled,
+        home: home.to_owned(),
+        has_stripe,
+        sells: has_stripe && config.payments_enabled,
         demo,
         accounts: accounts(suffix.as_deref()),
         facts,
@@ -194,9 +182,7 @@ async fn assemble(
 
 fn routes(app: &Arc<App>, token: &Secret) -> Result<Router, Failure> {
     let billing = app.billing.clone();
-    let routes = BillingRouter::new(billing.clone(), DemoIdentity)
-        .return_to("/")
-        .build()?;
+    let routes = BillingRouter::new(billing.clone(), DemoIdentity).return_to("/").build()?;
     Ok(Router::new()
         .nest("/billing", routes)
         .nest("/operator", operator::router(billing.clone(), token))

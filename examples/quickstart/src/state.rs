@@ -23,7 +23,11 @@ pub(crate) struct App {
     pub(crate) billing: Billing,
     /// The Stripe inside the process, if that is the one.
     pub(crate) demo: Option<Demo>,
+    /// Where the server is.
+    pub(crate) home: String,
     /// Whether there is a Stripe that can be asked.
+    pub(crate) has_stripe: bool,
+    /// Whether anything is for sale.
     pub(crate) sells: bool,
     pub(crate) accounts: Vec<DemoAccount>,
     pub(crate) facts: Facts,
@@ -36,10 +40,7 @@ pub(crate) struct App {
 impl App {
     /// The visitor's account; the first one unless the cookie names another.
     pub(crate) fn visitor(&self, named: Option<&str>) -> &DemoAccount {
-        let known = self
-            .accounts
-            .iter()
-            .find(|account| Some(account.id.as_str()) == named);
+        let known = self.accounts.iter().find(|account| Some(account.id.as_str()) == named);
         known.unwrap_or(&self.accounts[0])
     }
 

@@ -15,9 +15,9 @@ pub(crate) struct Told {
     pub(crate) sentence: String,
 }
 
-/// `Fri 21 Nov 2025`.
+/// `Fri 21 Nov 2025`, in one piece: lines break around it.
 pub(crate) fn day(unix: i64) -> String {
-    written(unix, "%a %-d %b %Y")
+    written(unix, "%a\u{a0}%-d\u{a0}%b\u{a0}%Y")
 }
 
 /// `21 Nov, 14:03`.
@@ -35,11 +35,7 @@ pub(crate) fn tell(access: &Access) -> Told {
     let best = access.subscriptions.first();
     let on = |time: Option<i64>| time.map_or_else(|| "some day".to_owned(), day);
     let at = |pick: fn(&SubscriptionAccess) -> Option<i64>| on(best.and_then(pick));
-    let told = |tone, badge, sentence: String| Told {
-        tone,
-        badge,
-        sentence,
-    };
+    let told = |tone, badge, sentence: String| Told { tone, badge, sentence };
     match access.state {
         State::NoSubscription => told(
             "calm",
@@ -49,10 +45,7 @@ pub(crate) fn tell(access: &Access) -> Told {
         State::Active => told(
             "good",
             "Active",
-            format!(
-                "Paid. Renews by itself on {}.",
-                at(|share| share.period_end)
-            ),
+            format!("Paid. Renews by itself on {}.", at(|share| share.period_end)),
         ),
         State::Trialing => told(
             "good",
@@ -99,16 +92,10 @@ pub(crate) fn tell(access: &Access) -> Told {
             "Waiting for payment",
             "The first payment has not gone through.".to_owned(),
         ),
-        State::Expired => told(
-            "calm",
-            "Expired",
-            "The first payment never went through.".to_owned(),
-        ),
-        _ => told(
-            "calm",
-            "Unknown",
-            "This state is new to the demo.".to_owned(),
-        ),
+        State::Expired => {
+            told("calm", "Expired", "The first payment never went through.".to_owned())
+        }
+        _ => told("calm", "Unknown", "This state is new to the demo.".to_owned()),
     }
 }
 
@@ -124,7 +111,7 @@ mod tests {
 
     #[test]
     fn times_are_readable() {
-        assert_eq!(day(1_763_733_780), "Fri 21 Nov 2025");
+        assert_eq!(day(1_763_733_780), "Fri\u{a0}21\u{a0}Nov\u{a0}2025");
         assert_eq!(minute(1_763_733_780), "21 Nov, 14:03");
         assert_eq!(day(i64::MAX), i64::MAX.to_string());
     }

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use stripe_billing_core::catalog::{Catalog, Pack, Period, Plan, PlanPrice};
+use stripe_billing_core::store::Store;
 use stripe_billing_core::stripe::StripeApi;
 use stripe_billing_core::webhook::{self, WebhookSecret};
 use stripe_billing_core::{
@@ -38,25 +39,12 @@ impl Answer {
     /// An RFC 9457 problem with this status and code, and nothing of the inside in it.
     #[track_caller]
     pub(crate) fn assert_problem(&self, status: u16, code: &str) {
-        assert_eq!(
-            (self.status.as_u16(), self.code()),
-            (status, code),
-            "{}",
-            self.body
-        );
+        assert_eq!((self.status.as_u16(), self.code()), (status, code), "{}", self.body);
         assert_eq!(self.headers["content-type"], "application/problem+json");
         assert_eq!(self.headers["cache-control"], "no-store");
         assert_eq!(self.body["status"], status);
-        assert!(
-            self.body["title"]
-                .as_str()
-                .is_some_and(|title| !title.is_empty())
-        );
-        assert!(
-            self.body["type"]
-                .as_str()
-                .is_some_and(|uri| uri.ends_with(&format!("#{code}")))
-        );
+        assert!(self.body["title"].as_str().is_some_and(|title| !title.is_empty()));
+        assert!(self.body["type"].as_str().is_some_and(|uri| uri.ends_with(&format!("#{code}"))));
         for secret in [SECRET, "sk_test", "sqlite", "connection refused"] {
             assert!(!self.body.to_string().contains(secret), "{}", self.body);
         }
@@ -67,19 +55,9 @@ pub(crate) fn catalog() -> Catalog {
     let pro = Plan::new("pro")
         .feature("export")
         .limit("projects", 20)
-        .price(
-            PlanPrice::new("price_pro")
-                .period(Period::MONTH)
-                .amount(1_900, "usd"),
-        )
-        .price(
-            PlanPrice::new("price_pro_year")
-                .period(Period::YEAR)
-                .limit("projects", 50),
-        );
-    let pack = Pack::new("pack_100", "price_pack")
-        .credits("credits", 100)
-        .amount(999, "usd");
+        .price(PlanPrice::new("price_pro").period(Period::MONTH).amount(1_900, "usd"))
+        .price(PlanPrice::new("price_pro_year").period(Period::YEAR).limit("projects", 50));
+    let pack = Pack::new("pack_100", "price_pack").credits("credits", 100).amount(999, "usd");
     Catalog::builder().plan(pro).pack(pack).build().unwrap()
 }
 
@@ -89,8 +67,12 @@ pub(crate) fn identity(request: &Parts) -> Option<AccountKey> {
 }
 
 pub(crate) fn builder() -> BillingBuilder {
+    builder_on(MemoryStore::new())
+}
+
+pub(crate) fn builder_on(store: impl Store) -> BillingBuilder {
     let now = DateTime::from_timestamp(NOW, 0).unwrap();
-    Billing::builder(MemoryStore::new())
+    Billing::builder(store)
         .catalog(catalog())
         .webhook_secrets([SECRET])
         .processing(Processing::Inline)
@@ -110,10 +92,7 @@ impl App {
     pub(crate) fn new(billing: Billing) -> Self {
         let now = billing.clock().now();
         let router = Router::new()
-            .nest(
-                "/billing",
-                stripe_billing_axum::router(billing.clone(), identity),
-            )
+            .nest("/billing", stripe_billing_axum::router(billing.clone(), identity))
             .merge(stripe_billing_axum::health(billing));
         Self { router, now }
     }
@@ -170,11 +149,8 @@ impl App {
                     "recurring": {"interval": "month", "interval_count": 1}},
             }]},
         });
-        let event = event(
-            &format!("evt_{account}"),
-            "customer.subscription.created",
-            &subscription,
-        );
+        let event =
+            event(&format!("evt_{account}"), "customer.subscription.created", &subscription);
         let answer = self.deliver(event.to_string()).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
         assert_eq!(answer.body, json!({"received": true, "duplicate": false}));

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)] // In the helpers too: a test that cannot go on fails.
 
 mod app;
+mod buying;
 mod hostile;
+mod outage;
 mod reading;
 mod selling;
 mod webhook;

@@ -51,10 +51,7 @@ async fn plans_are_public_and_know_the_current_one() {
     let price = &plan["prices"][0];
     assert_eq!(price["id"], "price_pro");
     assert_eq!(price["period"], "month");
-    assert_eq!(
-        (&price["amount"], &price["currency"]),
-        (&json!(1_900), &json!("usd"))
-    );
+    assert_eq!((&price["amount"], &price["currency"]), (&json!(1_900), &json!("usd")));
     assert_eq!(plan["prices"][1]["limits"], json!({"projects": 50}));
     assert_eq!(public.body["packs"][0]["price"], "price_pack");
     assert_eq!(public.body["packs"][0]["credits"], json!({"credits": 100}));
@@ -74,23 +71,12 @@ async fn plans_are_public_and_know_the_current_one() {
 #[tokio::test]
 async fn nobody_gets_no_account() {
     let app = app();
-    app.get("/billing/state", None)
-        .await
-        .assert_problem(401, "unauthenticated");
-    app.get("/billing/state", Some(""))
-        .await
-        .assert_problem(401, "unauthenticated");
-    for path in [
-        "/billing/checkout",
-        "/billing/portal",
-        "/billing/cancel",
-        "/billing/resume",
-    ] {
+    app.get("/billing/state", None).await.assert_problem(401, "unauthenticated");
+    app.get("/billing/state", Some("")).await.assert_problem(401, "unauthenticated");
+    for path in ["/billing/checkout", "/billing/portal", "/billing/cancel", "/billing/resume"] {
         let request = Request::post(path)
             .header("content-type", "application/json")
             .body(Body::from(r#"{"price": "price_pro", "account": "ada"}"#));
-        app.send(request.unwrap())
-            .await
-            .assert_problem(401, "unauthenticated");
+        app.send(request.unwrap()).await.assert_problem(401, "unauthenticated");
     }
 }

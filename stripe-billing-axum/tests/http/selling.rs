@@ -16,36 +16,20 @@ fn offline() -> StripeClient {
 async fn without_a_stripe_client_nothing_is_sold() {
     let app = app();
     let order = json!({"price": "price_pro"});
-    for path in [
-        "/billing/checkout",
-        "/billing/portal",
-        "/billing/cancel",
-        "/billing/resume",
-    ] {
-        app.post(path, "ada", &order)
-            .await
-            .assert_problem(503, "payments_unavailable");
+    for path in ["/billing/checkout", "/billing/portal", "/billing/cancel", "/billing/resume"] {
+        app.post(path, "ada", &order).await.assert_problem(503, "payments_unavailable");
     }
 }
 
 #[tokio::test]
 async fn switched_off_payments_are_told() {
-    let billing = builder()
-        .stripe(offline())
-        .payments_enabled(false)
-        .build()
-        .unwrap();
+    let billing = builder().stripe(offline()).payments_enabled(false).build().unwrap();
     let app = App::new(billing);
     app.subscribe("ada").await;
-    let answer = app
-        .post("/billing/checkout", "ada", &json!({"price": "price_pack"}))
-        .await;
+    let answer = app.post("/billing/checkout", "ada", &json!({"price": "price_pack"})).await;
     answer.assert_problem(403, "payments_disabled");
     // What was bought keeps working.
-    assert_eq!(
-        app.get("/billing/state", Some("ada")).await.body["access"],
-        true
-    );
+    assert_eq!(app.get("/billing/state", Some("ada")).await.body["access"], true);
 }
 
 #[tokio::test]
@@ -53,9 +37,7 @@ async fn a_second_subscription_is_refused() {
     let app = app_with(offline());
     app.subscribe("ada").await;
     for price in ["price_pro", "price_pro_year"] {
-        let answer = app
-            .post("/billing/checkout", "ada", &json!({"price": price}))
-            .await;
+        let answer = app.post("/billing/checkout", "ada", &json!({"price": price})).await;
         answer.assert_problem(409, "already_subscribed");
     }
 }
@@ -63,20 +45,12 @@ async fn a_second_subscription_is_refused() {
 #[tokio::test]
 async fn there_is_nothing_to_manage_before_the_first_purchase() {
     let app = app_with(offline());
-    app.post("/billing/portal", "ada", &json!({}))
-        .await
-        .assert_problem(409, "no_customer");
-    app.post("/billing/cancel", "ada", &json!({}))
-        .await
-        .assert_problem(409, "no_subscription");
-    app.post("/billing/resume", "ada", &json!({}))
-        .await
-        .assert_problem(409, "no_subscription");
+    app.post("/billing/portal", "ada", &json!({})).await.assert_problem(409, "no_customer");
+    app.post("/billing/cancel", "ada", &json!({})).await.assert_problem(409, "no_subscription");
+    app.post("/billing/resume", "ada", &json!({})).await.assert_problem(409, "no_subscription");
     // A subscription that runs on has nothing to be taken back.
     app.subscribe("ada").await;
-    app.post("/billing/resume", "ada", &json!({}))
-        .await
-        .assert_problem(409, "no_subscription");
+    app.post("/billing/resume", "ada", &json!({})).await.assert_problem(409, "no_subscription");
 }
 
 #[tokio::test]
@@ -96,14 +70,8 @@ async fn an_account_in_a_body_is_never_believed() {
     app.subscribe("ada").await;
     // Ada has a subscription and Ben has none: whose it is shows in the answer.
     let claim = json!({"account": "ada", "price": "price_pro", "x-account": "ada"});
-    app.post("/billing/cancel", "ben", &claim)
+    app.post("/billing/cancel", "ben", &claim).await.assert_problem(409, "no_subscription");
+    app.post("/billing/checkout", "ada", &json!({"account": "ben", "price": "price_pro"}))
         .await
-        .assert_problem(409, "no_subscription");
-    app.post(
-        "/billing/checkout",
-        "ada",
-        &json!({"account": "ben", "price": "price_pro"}),
-    )
-    .await
-    .assert_problem(409, "already_subscribed");
+        .assert_problem(409, "already_subscribed");
 }

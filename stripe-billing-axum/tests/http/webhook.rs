@@ -6,12 +6,7 @@ use stripe_billing_core::webhook::{self, WebhookSecret};
 use crate::app::{App, MAX_BODY, SECRET, app, event};
 
 fn customer(id: &str) -> String {
-    event(
-        id,
-        "customer.created",
-        &json!({"id": "cus_1", "object": "customer"}),
-    )
-    .to_string()
+    event(id, "customer.created", &json!({"id": "cus_1", "object": "customer"})).to_string()
 }
 
 #[tokio::test]
@@ -39,11 +34,7 @@ async fn whatever_an_event_contains_it_is_received() {
     .iter()
     .enumerate()
     {
-        for kind in [
-            "customer.subscription.updated",
-            "invoice.paid",
-            "some.new_type",
-        ] {
+        for kind in ["customer.subscription.updated", "invoice.paid", "some.new_type"] {
             let id = format!("evt_{at}_{kind}");
             let answer = app.deliver(event(&id, kind, object).to_string()).await;
             assert_eq!(answer.status, 200, "{kind} {object}: {}", answer.body);
@@ -73,18 +64,9 @@ async fn bad_signatures_are_refused() {
         (b"nonsense".to_vec(), "signature_malformed"),
         (vec![0xff, 0xfe, 0x80], "signature_malformed"),
         (vec![b'a'; 20_000], "signature_header_too_long"),
-        (
-            v1.replace("v1=", "v0=").into_bytes(),
-            "signature_scheme_unsupported",
-        ),
-        (
-            webhook::sign(body.as_bytes(), &other, app.now).into_bytes(),
-            "signature_mismatch",
-        ),
-        (
-            webhook::sign(b"{}", &secret, app.now).into_bytes(),
-            "signature_mismatch",
-        ),
+        (v1.replace("v1=", "v0=").into_bytes(), "signature_scheme_unsupported"),
+        (webhook::sign(body.as_bytes(), &other, app.now).into_bytes(), "signature_mismatch"),
+        (webhook::sign(b"{}", &secret, app.now).into_bytes(), "signature_mismatch"),
         (
             webhook::sign(body.as_bytes(), &secret, app.now - hour).into_bytes(),
             "signature_outside_tolerance",
@@ -99,17 +81,11 @@ async fn bad_signatures_are_refused() {
         if !header.is_empty() {
             request = request.header("stripe-signature", header);
         }
-        let answer = app
-            .send(request.body(Body::from(body.clone())).unwrap())
-            .await;
+        let answer = app.send(request.body(Body::from(body.clone())).unwrap()).await;
         answer.assert_problem(400, code);
     }
-    let unsigned = Request::post("/billing/webhook")
-        .body(Body::from(body))
-        .unwrap();
-    app.send(unsigned)
-        .await
-        .assert_problem(400, "signature_missing");
+    let unsigned = Request::post("/billing/webhook").body(Body::from(body)).unwrap();
+    app.send(unsigned).await.assert_problem(400, "signature_missing");
 }
 
 #[tokio::test]
@@ -120,10 +96,7 @@ async fn signed_bodies_that_are_no_events_are_refused() {
     let long = customer(&"e".repeat(5_000));
     let rows: Vec<(Vec<u8>, &str)> = vec![
         (b"".to_vec(), "event_truncated"),
-        (
-            whole.as_bytes()[..whole.len() / 2].to_vec(),
-            "event_truncated",
-        ),
+        (whole.as_bytes()[..whole.len() / 2].to_vec(), "event_truncated"),
         (format!("{whole} x").into_bytes(), "event_trailing_data"),
         (b"{]".to_vec(), "event_invalid_json"),
         (b"[]".to_vec(), "event_not_an_object"),
@@ -132,14 +105,8 @@ async fn signed_bodies_that_are_no_events_are_refused() {
         (nul.into_bytes(), "event_field_nul"),
         (long.into_bytes(), "event_field_too_long"),
         (customer("").into_bytes(), "event_field_empty"),
-        (
-            whole.replace("\"event\"", "\"customer\"").into_bytes(),
-            "event_wrong_object",
-        ),
-        (
-            whole.replace("\"evt_1\"", "7").into_bytes(),
-            "event_field_wrong_type",
-        ),
+        (whole.replace("\"event\"", "\"customer\"").into_bytes(), "event_wrong_object"),
+        (whole.replace("\"evt_1\"", "7").into_bytes(), "event_field_wrong_type"),
     ];
     for (body, code) in rows {
         app.deliver(body).await.assert_problem(400, code);
@@ -152,9 +119,7 @@ async fn bodies_that_are_too_large_are_refused_without_being_held() {
     let declared = Request::post("/billing/webhook")
         .header("content-length", MAX_BODY + 1)
         .body(Body::empty());
-    app.send(declared.unwrap())
-        .await
-        .assert_problem(413, "payload_too_large");
+    app.send(declared.unwrap()).await.assert_problem(413, "payload_too_large");
 
     // Without a length, or with one that lies, it is cut off while it comes in.
     for length in [None, Some("10"), Some("no number")] {
@@ -167,9 +132,7 @@ async fn bodies_that_are_too_large_are_refused_without_being_held() {
         if let Some(length) = length {
             request = request.header("content-length", length);
         }
-        let answer = app
-            .send(request.body(Body::from_stream(chunks)).unwrap())
-            .await;
+        let answer = app.send(request.body(Body::from_stream(chunks)).unwrap()).await;
         answer.assert_problem(413, "payload_too_large");
         assert!(counted.try_iter().count() <= MAX_BODY / 4_096 + 2);
     }
@@ -183,9 +146,7 @@ async fn a_body_that_breaks_off_is_refused() {
         Err(std::io::Error::other("connection refused")),
     ]);
     let request = Request::post("/billing/webhook").body(Body::from_stream(broken));
-    app.send(request.unwrap())
-        .await
-        .assert_problem(400, "body_incomplete");
+    app.send(request.unwrap()).await.assert_problem(400, "body_incomplete");
 }
 
 #[tokio::test]
@@ -195,9 +156,7 @@ async fn the_largest_body_fits() {
     body.resize(MAX_BODY, b' ');
     assert_eq!(app.deliver(body.clone()).await.status, 200);
     body.push(b' ');
-    app.deliver(body)
-        .await
-        .assert_problem(413, "payload_too_large");
+    app.deliver(body).await.assert_problem(413, "payload_too_large");
 }
 
 #[tokio::test]
@@ -223,13 +182,7 @@ async fn other_methods_are_problems_too() {
 #[tokio::test]
 async fn health_says_whether_the_store_is_there() {
     let app: App = app();
-    assert_eq!(
-        app.get("/health/live", None).await.body,
-        json!({"status": "live"})
-    );
+    assert_eq!(app.get("/health/live", None).await.body, json!({"status": "live"}));
     let ready = app.get("/health/ready", None).await;
-    assert_eq!(
-        (ready.status.as_u16(), &ready.body),
-        (200, &json!({"status": "ready"}))
-    );
+    assert_eq!((ready.status.as_u16(), &ready.body), (200, &json!({"status": "ready"})));
 }

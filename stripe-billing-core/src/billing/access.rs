@@ -37,20 +37,12 @@ impl Billing {
         observe::looked_up("store");
         let load = || {
             let (billing, key) = (self.clone(), key.clone());
-            Box::pin(async move {
-                billing
-                    .load_access(&key)
-                    .await
-                    .map(Arc::new)
-                    .map_err(Arc::new)
-            }) as _
+            Box::pin(async move { billing.load_access(&key).await.map(Arc::new).map_err(Arc::new) })
+                as _
         };
         // By ticket, so that nobody joins a load that began before the last change.
         let access = self.inner.flights.run(&(key.clone(), ticket), load).await?;
-        self.inner
-            .cache
-            .put(&key, ticket, Arc::clone(&access))
-            .await;
+        self.inner.cache.put(&key, ticket, Arc::clone(&access)).await;
         Ok(access)
     }
 
@@ -73,15 +65,7 @@ impl Billing {
     }
 
     async fn load_access(&self, key: &AccountKey) -> Result<Access, StoreError> {
-        let subjects = self
-            .inner
-            .store
-            .subjects_of(key, self.inner.livemode)
-            .await?;
-        Ok(Access::evaluate(
-            &subjects,
-            &self.inner.catalog,
-            self.inner.clock.now(),
-        ))
+        let subjects = self.inner.store.subjects_of(key, self.inner.livemode).await?;
+        Ok(Access::evaluate(&subjects, &self.inner.catalog, self.inner.clock.now()))
     }
 }

@@ -63,9 +63,7 @@ impl BuildError {
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "billing cannot start:")?;
-        self.mistakes
-            .iter()
-            .try_for_each(|mistake| write!(f, "\n- {mistake}"))
+        self.mistakes.iter().try_for_each(|mistake| write!(f, "\n- {mistake}"))
     }
 }
 
@@ -190,10 +188,7 @@ impl BillingBuilder {
     /// that is too short, a client of the other mode.
     pub fn build(self) -> Result<Billing, BuildError> {
         let mut mistakes = self.mistakes();
-        let secrets = self
-            .secrets
-            .iter()
-            .filter_map(|secret| WebhookSecret::new(secret).ok());
+        let secrets = self.secrets.iter().filter_map(|secret| WebhookSecret::new(secret).ok());
         let verifier = SignatureVerifier::new(secrets);
         let (Some(catalog), Ok(verifier), []) = (self.catalog, verifier, mistakes.as_slice())
         else {

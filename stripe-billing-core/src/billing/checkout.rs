@@ -193,9 +193,7 @@ impl Billing {
             trial_days: plan.and_then(|plan| plan.trial_days).filter(|_| new_here),
             success_url: request.success_url.clone(),
             cancel_url: request.cancel_url.clone(),
-            customer: self
-                .get_or_create_customer(account, &request.profile)
-                .await?,
+            customer: self.get_or_create_customer(account, &request.profile).await?,
         };
         self.open_session(stripe.as_ref(), account, &order).await
     }
@@ -213,17 +211,12 @@ impl Billing {
         let access = self.fresh_access(account).await?;
         let customer = match access.subscriptions.first() {
             Some(best) => best.customer.clone(),
-            None => self
-                .called_customer(account)
-                .await?
-                .ok_or(SellError::NoCustomer)?,
+            None => self.called_customer(account).await?.ok_or(SellError::NoCustomer)?,
         };
         let request = CreatePortalSession::new(customer).with_return_url(return_url);
         // Every visit is a session of its own.
         let key = self.momentary_key("portal", &scope(account))?;
-        Ok(PortalUrl {
-            url: stripe.create_portal_session(&request, &key).await?.url,
-        })
+        Ok(PortalUrl { url: stripe.create_portal_session(&request, &key).await?.url })
     }
 
     /// Lets the account's subscription end with the period that is paid for.
@@ -261,38 +254,26 @@ impl Billing {
             .iter()
             .find(|share| !share.status.is_terminal() && share.will_cancel == canceling)
             .ok_or(SellError::NoSubscription)?;
-        let key = self.momentary_key("change", &fits.id)?;
+        // Opposite wishes of one moment are different calls.
+        let what = if canceling { "resume" } else { "cancel" };
+        let key = self.momentary_key(what, &fits.id)?;
         stripe.update_subscription(&update(&fits.id), &key).await?;
         Ok(())
     }
 
     async fn fresh_access(&self, account: &AccountKey) -> Result<Access, SellError> {
-        let subjects = self
-            .inner
-            .store
-            .subjects_of(account, self.inner.livemode)
-            .await?;
-        Ok(Access::evaluate(
-            &subjects,
-            &self.inner.catalog,
-            self.inner.clock.now(),
-        ))
+        let subjects = self.inner.store.subjects_of(account, self.inner.livemode).await?;
+        Ok(Access::evaluate(&subjects, &self.inner.catalog, self.inner.clock.now()))
     }
 
     /// The customer of an account of which no event has arrived yet.
     async fn called_customer(&self, account: &AccountKey) -> Result<Option<String>, SellError> {
-        let subjects = self
-            .inner
-            .store
-            .subjects_of(account, self.inner.livemode)
-            .await?;
+        let subjects = self.inner.store.subjects_of(account, self.inner.livemode).await?;
         if subjects.is_empty() {
             return Ok(None);
         }
         let profile = CustomerProfile::default();
-        self.get_or_create_customer(account, &profile)
-            .await
-            .map(Some)
+        self.get_or_create_customer(account, &profile).await.map(Some)
     }
 
     /// A key for a call that may well happen twice.
@@ -316,21 +297,15 @@ impl Billing {
             let call = self.inner.store.begin_call(&key, &wanted, now).await?;
             let page = match self.settle_call(stripe, account, &call, now).await? {
                 Some(Outcome::Opened { session }) => {
-                    let session = stripe
-                        .retrieve_checkout_session(&Retrieve::new(session))
-                        .await?;
-                    self.open_page(stripe, &call, session, call.fingerprint == wanted)
-                        .await?
+                    let session = stripe.retrieve_checkout_session(&Retrieve::new(session)).await?;
+                    self.open_page(stripe, &call, session, call.fingerprint == wanted).await?
                 }
                 Some(Outcome::Refused) | None => None,
             };
             match page {
                 Some(page) => return Ok(page),
                 None => {
-                    self.inner
-                        .store
-                        .restart_call(&key, call.generation, &wanted, now)
-                        .await?;
+                    self.inner.store.restart_call(&key, call.generation, &wanted, now).await?;
                 }
             }
         }
@@ -346,9 +321,7 @@ impl Billing {
         now: DateTime<Utc>,
     ) -> Result<Option<Outcome>, SellError> {
         if let Some(result) = &call.result {
-            return serde_json::from_str(result)
-                .map(Some)
-                .map_err(SellError::corrupt);
+            return serde_json::from_str(result).map(Some).map_err(SellError::corrupt);
         }
         if now - call.started_at >= TimeDelta::hours(23) {
             // Whatever page it opened closes within the hour.
@@ -356,24 +329,14 @@ impl Billing {
         }
         let order: Order = serde_json::from_str(&call.fingerprint).map_err(SellError::corrupt)?;
         let request = self.session_request(account, &order);
-        let (outcome, refused) = match stripe
-            .create_checkout_session(&request, &call_key(call)?)
-            .await
-        {
-            Ok(session) => (
-                Outcome::Opened {
-                    session: session.id,
-                },
-                None,
-            ),
-            Err(error) if error.is_retryable() => return Err(error.into()),
-            Err(error) => (Outcome::Refused, Some(error)),
-        };
+        let (outcome, refused) =
+            match stripe.create_checkout_session(&request, &call_key(call)?).await {
+                Ok(session) => (Outcome::Opened { session: session.id }, None),
+                Err(error) if error.is_retryable() => return Err(error.into()),
+                Err(error) => (Outcome::Refused, Some(error)),
+            };
         let result = serde_json::to_string(&outcome).map_err(SellError::corrupt)?;
-        self.inner
-            .store
-            .finish_call(&call.key, call.generation, &result)
-            .await?;
+        self.inner.store.finish_call(&call.key, call.generation, &result).await?;
         match refused {
             Some(error) => Err(error.into()),
             None => Ok(Some(outcome)),
@@ -390,10 +353,9 @@ impl Billing {
         wanted: bool,
     ) -> Result<Option<CheckoutUrl>, SellError> {
         match (session.status.as_deref(), session.url) {
-            (Some("open"), Some(url)) if wanted => Ok(Some(CheckoutUrl {
-                session: session.id,
-                url,
-            })),
+            (Some("open"), Some(url)) if wanted => {
+                Ok(Some(CheckoutUrl { session: session.id, url }))
+            }
             (Some("open"), _) => {
                 let key = IdempotencyKey::new(format!("billing:expire:{}", session.id));
                 let key = key.map_err(SellError::corrupt)?;
@@ -420,11 +382,8 @@ impl Billing {
 
     fn session_request(&self, account: &AccountKey, order: &Order) -> CreateCheckoutSession {
         let link = self.inner.catalog.link();
-        let mode = if order.pack.is_some() {
-            CheckoutMode::Payment
-        } else {
-            CheckoutMode::Subscription
-        };
+        let mode =
+            if order.pack.is_some() { CheckoutMode::Payment } else { CheckoutMode::Subscription };
         let mut request = CreateCheckoutSession::new(mode, &order.success_url)
             .with_cancel_url(&order.cancel_url)
             .with_customer(&order.customer)

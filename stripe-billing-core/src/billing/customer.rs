@@ -25,10 +25,7 @@ pub struct CustomerProfile {
 impl CustomerProfile {
     /// A customer with an address.
     pub fn with_email(email: impl Into<String>) -> Self {
-        Self {
-            email: Some(email.into()),
-            name: None,
-        }
+        Self { email: Some(email.into()), name: None }
     }
 }
 
@@ -50,11 +47,7 @@ impl Billing {
         account: &AccountKey,
         profile: &CustomerProfile,
     ) -> Result<String, SellError> {
-        let subjects = self
-            .inner
-            .store
-            .subjects_of(account, self.inner.livemode)
-            .await?;
+        let subjects = self.inner.store.subjects_of(account, self.inner.livemode).await?;
         if let Some(known) = known_customer(&subjects) {
             return Ok(known.to_owned());
         }
@@ -69,36 +62,21 @@ impl Billing {
                 if !is_deleted(&subjects, &created.customer) {
                     return Ok(created.customer);
                 }
-                self.inner
-                    .store
-                    .restart_call(&key, call.generation, &wanted, now)
-                    .await?;
+                self.inner.store.restart_call(&key, call.generation, &wanted, now).await?;
                 continue;
             }
             let late = now - call.started_at >= KEY_LIFE;
-            let customer = match self
-                .lost_customer(stripe.as_ref(), account, &call, late)
-                .await?
-            {
+            let customer = match self.lost_customer(stripe.as_ref(), account, &call, late).await? {
                 Some(customer) => customer,
                 None if late => {
-                    self.inner
-                        .store
-                        .restart_call(&key, call.generation, &wanted, now)
-                        .await?;
+                    self.inner.store.restart_call(&key, call.generation, &wanted, now).await?;
                     continue;
                 }
-                None => {
-                    self.create_customer(stripe.as_ref(), account, &call)
-                        .await?
-                }
+                None => self.create_customer(stripe.as_ref(), account, &call).await?,
             };
             let result =
                 serde_json::to_string(&Created { customer }).map_err(SellError::corrupt)?;
-            self.inner
-                .store
-                .finish_call(&key, call.generation, &result)
-                .await?;
+            self.inner.store.finish_call(&key, call.generation, &result).await?;
         }
     }
 
@@ -136,9 +114,7 @@ impl Billing {
             return Ok(None);
         };
         let link = self.inner.catalog.link();
-        let found = stripe
-            .list_customers(&ListCustomers::new().with_email(email))
-            .await?;
+        let found = stripe.list_customers(&ListCustomers::new().with_email(email)).await?;
         let own = found.data.into_iter().find(|customer| {
             !customer.deleted && customer.metadata.get(&link.account) == Some(&account.account)
         });
@@ -177,40 +153,24 @@ fn known_customer(subjects: &[Subject]) -> Option<&str> {
         let named = subject.subscriptions().any(|record| {
             record.latest().and_then(|view| view.customer.as_ref()) == Some(&subject.key.id)
         });
-        subject
-            .records
-            .values()
-            .any(|record| matches!(record, Record::Customer(_)))
-            || named
+        subject.records.values().any(|record| matches!(record, Record::Customer(_))) || named
     };
     let live = |subject: &&Subject| {
-        subject.subscriptions().any(|record| {
-            record
-                .latest()
-                .is_some_and(|view| !view.status.is_terminal())
-        })
+        subject
+            .subscriptions()
+            .any(|record| record.latest().is_some_and(|view| !view.status.is_terminal()))
     };
-    let usable = || {
-        subjects
-            .iter()
-            .filter(is_customer)
-            .filter(|s| !is_deleted(subjects, &s.key.id))
-    };
-    usable()
-        .find(live)
-        .or_else(|| usable().next())
-        .map(|subject| subject.key.id.as_str())
+    let usable =
+        || subjects.iter().filter(is_customer).filter(|s| !is_deleted(subjects, &s.key.id));
+    usable().find(live).or_else(|| usable().next()).map(|subject| subject.key.id.as_str())
 }
 
 /// Whether Stripe said that the customer is deleted.
 fn is_deleted(subjects: &[Subject], customer: &str) -> bool {
-    subjects
-        .iter()
-        .filter(|subject| subject.key.id == customer)
-        .any(|subject| {
-            subject.records.values().any(|record| match record {
-                Record::Customer(record) => record.is_deleted(),
-                _ => false,
-            })
+    subjects.iter().filter(|subject| subject.key.id == customer).any(|subject| {
+        subject.records.values().any(|record| match record {
+            Record::Customer(record) => record.is_deleted(),
+            _ => false,
         })
+    })
 }

@@ -21,11 +21,7 @@ impl Billing {
                 Delivery::Dead(_) => "dead",
             });
             let now = self.inner.clock.now();
-            let held = self
-                .inner
-                .store
-                .settle_outbox(&claimed.lease, &delivery, now)
-                .await?;
+            let held = self.inner.store.settle_outbox(&claimed.lease, &delivery, now).await?;
             report.delivered += u64::from(done && held);
         }
         Ok(report)
@@ -49,30 +45,16 @@ impl Billing {
             return self.retry(claimed, NOTIFIER_FAILED, &error.to_string());
         }
         tracing::error!(key = claimed.entry.key, "a fact is given up: {error}");
-        Delivery::Dead(Failure::new(
-            ErrorClass::Permanent,
-            NOTIFIER_FAILED,
-            error.to_string(),
-        ))
+        Delivery::Dead(Failure::new(ErrorClass::Permanent, NOTIFIER_FAILED, error.to_string()))
     }
 
     /// Tries again later, unless the attempts are used up.
     fn retry(&self, claimed: &ClaimedEntry, code: &'static str, message: &str) -> Delivery {
-        let delay = self
-            .inner
-            .backoff
-            .delay(&claimed.entry.key, claimed.attempts + 1);
-        tracing::warn!(
-            key = claimed.entry.key,
-            retry = delay.is_some(),
-            "{message}"
-        );
+        let delay = self.inner.backoff.delay(&claimed.entry.key, claimed.attempts + 1);
+        tracing::warn!(key = claimed.entry.key, retry = delay.is_some(), "{message}");
         let failure = Failure::new(ErrorClass::Transient, code, message);
         match delay {
-            Some(delay) => Delivery::Retry {
-                due: self.inner.clock.now() + delay,
-                failure,
-            },
+            Some(delay) => Delivery::Retry { due: self.inner.clock.now() + delay, failure },
             None => Delivery::Dead(failure),
         }
     }

@@ -40,24 +40,20 @@ where
         let mut flights = self.lock();
         // A weak handle: a run that every caller gave up on is gone and does not block the key.
         let under_way = flights.get(key).and_then(WeakShared::upgrade);
-        under_way
-            .filter(|flight| flight.peek().is_none())
-            .unwrap_or_else(|| {
-                let flight = start().shared();
-                if let Some(weak) = flight.downgrade() {
-                    flights.insert(key.clone(), weak);
-                }
-                flight
-            })
+        under_way.filter(|flight| flight.peek().is_none()).unwrap_or_else(|| {
+            let flight = start().shared();
+            if let Some(weak) = flight.downgrade() {
+                flights.insert(key.clone(), weak);
+            }
+            flight
+        })
     }
 
     /// Forgets a finished run, unless another one has started since.
     fn land(&self, key: &K) {
         let mut flights = self.lock();
         let finished = |flight: &WeakShared<_>| {
-            flight
-                .upgrade()
-                .is_none_or(|flight: Shared<_>| flight.peek().is_some())
+            flight.upgrade().is_none_or(|flight: Shared<_>| flight.peek().is_some())
         };
         if flights.get(key).is_some_and(finished) {
             flights.remove(key);

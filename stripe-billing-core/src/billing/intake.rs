@@ -65,10 +65,7 @@ impl Billing {
         let started = Instant::now();
         let received = self.store_delivery(header, body).await;
         let result = match &received {
-            Ok(Accepted {
-                receipt: Receipt::Stored,
-                ..
-            }) => "stored",
+            Ok(Accepted { receipt: Receipt::Stored, .. }) => "stored",
             Ok(_) => "duplicate",
             Err(ReceiveError::Store(error)) => {
                 tracing::error!(error = %error, "an event could not be stored");
@@ -81,13 +78,7 @@ impl Billing {
             }
         };
         observe::received(result, started.elapsed());
-        if matches!(
-            received,
-            Ok(Accepted {
-                receipt: Receipt::Stored,
-                ..
-            })
-        ) {
+        if matches!(received, Ok(Accepted { receipt: Receipt::Stored, .. })) {
             self.after_receipt().await;
         }
         received
@@ -100,28 +91,13 @@ impl Billing {
         }
         let now = self.inner.clock.now();
         let (_, envelope) = self.inner.verifier.open(&body, header, now)?;
-        let Envelope {
-            id,
-            kind,
-            event_type,
-            account,
-            api_version,
-            created,
-            livemode,
-            ..
-        } = envelope;
-        let tenant = Tenant {
-            stripe_account: account.map(Into::into),
-            livemode,
-        };
-        let key = EventKey {
-            tenant,
-            id: id.into(),
-        };
+        let Envelope { id, kind, event_type, account, api_version, created, livemode, .. } =
+            envelope;
+        let tenant = Tenant { stripe_account: account.map(Into::into), livemode };
+        let key = EventKey { tenant, id: id.into() };
         let event_type = String::from(event_type);
         let span = tracing::Span::current();
-        span.record("event", key.id.as_str())
-            .record("kind", event_type.as_str());
+        span.record("event", key.id.as_str()).record("kind", event_type.as_str());
         let event = ReceivedEvent {
             key: key.clone(),
             kind,
@@ -135,11 +111,7 @@ impl Billing {
         if receipt == (Receipt::Duplicate { differs: true }) {
             tracing::warn!("an event id came again with other content");
         }
-        Ok(Accepted {
-            key,
-            event_type,
-            receipt,
-        })
+        Ok(Accepted { key, event_type, receipt })
     }
 
     /// Wakes the workers, or does their work when there are none.

@@ -93,10 +93,7 @@ impl Billing {
     /// When the store cannot be reached.
     pub async fn release_parked(&self) -> Result<u64, StoreError> {
         let now = self.inner.clock.now();
-        self.inner
-            .store
-            .release_parked(self.inner.catalog.fingerprint(), now)
-            .await
+        self.inner.store.release_parked(self.inner.catalog.fingerprint(), now).await
     }
 
     pub(super) fn claim_request(&self) -> ClaimRequest {
@@ -137,13 +134,7 @@ impl Billing {
     async fn give_back(&self, claimed: &VecDeque<ClaimedEvent>) {
         let settled = self.settled(Settlement::Released, None);
         for event in claimed {
-            if self
-                .inner
-                .store
-                .settle(&event.lease, &settled)
-                .await
-                .is_err()
-            {
+            if self.inner.store.settle(&event.lease, &settled).await.is_err() {
                 return;
             }
         }
@@ -179,10 +170,7 @@ impl Billing {
             Ok(read) => read,
             Err(settlement) => return self.settle(&claimed.lease, settlement, None).await,
         };
-        let request = LoadRequest {
-            subject: key,
-            objects: patch.objects(),
-        };
+        let request = LoadRequest { subject: key, objects: patch.objects() };
         for _ in 0..MAX_CONFLICTS {
             let before = self.inner.store.load(&request).await?;
             let now = self.inner.clock.now();
@@ -208,18 +196,14 @@ impl Billing {
                 Commit::LeaseLost => return Ok("lost"),
             }
         }
-        self.settle(&claimed.lease, Settlement::Released, None)
-            .await
+        self.settle(&claimed.lease, Settlement::Released, None).await
     }
 
     /// Reads the event and what it adds, or says at once how it ends.
     fn read(&self, claimed: &ClaimedEvent) -> Result<(SubjectKey, Patch), Settlement> {
         let received = &claimed.event;
         if claimed.crashes >= MAX_CRASHES {
-            let message = format!(
-                "the lease ran out {} times without a result",
-                claimed.crashes
-            );
+            let message = format!("the lease ran out {} times without a result", claimed.crashes);
             let failure = Failure::new(ErrorClass::Poison, "lease_lost", message);
             return Err(Settlement::Dead(failure));
         }
@@ -231,30 +215,18 @@ impl Billing {
             Settlement::Dead(failure)
         };
         let event = Event::parse(&received.payload).map_err(|error| corrupt(&error))?;
-        let patch = catch_unwind(AssertUnwindSafe(|| {
-            Patch::of(&event, self.inner.catalog.link())
-        }))
-        .map_err(|_| Settlement::Dead(panicked()))?
-        .ok_or(Settlement::Ignored(IgnoreReason::Unhandled))?;
+        let patch = catch_unwind(AssertUnwindSafe(|| Patch::of(&event, self.inner.catalog.link())))
+            .map_err(|_| Settlement::Dead(panicked()))?
+            .ok_or(Settlement::Ignored(IgnoreReason::Unhandled))?;
         let tenant = received.key.tenant.clone();
-        Ok((
-            SubjectKey {
-                tenant,
-                id: patch.subject.clone(),
-            },
-            patch,
-        ))
+        Ok((SubjectKey { tenant, id: patch.subject.clone() }, patch))
     }
 
     /// Why an event is not for us, if it is not.
     fn foreign(&self, event: &ReceivedEvent) -> Option<IgnoreReason> {
         let tenant = &event.key.tenant;
         let ignored = self.inner.catalog.policy().connected_accounts == ConnectedAccounts::Ignore;
-        if self
-            .inner
-            .livemode
-            .is_some_and(|mode| mode != tenant.livemode)
-        {
+        if self.inner.livemode.is_some_and(|mode| mode != tenant.livemode) {
             Some(IgnoreReason::OtherMode)
         } else if tenant.stripe_account.is_some() && ignored {
             Some(IgnoreReason::ConnectedAccount)
@@ -283,10 +255,9 @@ impl Billing {
 
     fn after_failure(&self, claimed: &ClaimedEvent, failure: Failure) -> Settlement {
         let delay = match failure.class {
-            ErrorClass::Transient => self
-                .inner
-                .backoff
-                .delay(&claimed.event.key.id, claimed.attempts + 1),
+            ErrorClass::Transient => {
+                self.inner.backoff.delay(&claimed.event.key.id, claimed.attempts + 1)
+            }
             _ => None,
         };
         tracing::warn!(
@@ -296,10 +267,7 @@ impl Billing {
             failure.message
         );
         match delay {
-            Some(delay) => Settlement::Retry {
-                due: self.inner.clock.now() + delay,
-                failure,
-            },
+            Some(delay) => Settlement::Retry { due: self.inner.clock.now() + delay, failure },
             None => Settlement::Dead(failure),
         }
     }
@@ -311,20 +279,13 @@ impl Billing {
         subject: Option<String>,
     ) -> Result<&'static str, StoreError> {
         let outcome = outcome(&settlement);
-        let settled = Settled {
-            subject,
-            ..self.settled(settlement, None)
-        };
+        let settled = Settled { subject, ..self.settled(settlement, None) };
         let held = self.inner.store.settle(lease, &settled).await?;
         Ok(if held { outcome } else { "lost" })
     }
 
     fn settled(&self, settlement: Settlement, subject: Option<String>) -> Settled {
-        Settled {
-            settlement,
-            subject,
-            now: self.inner.clock.now(),
-        }
+        Settled { settlement, subject, now: self.inner.clock.now() }
     }
 }
 
@@ -344,11 +305,7 @@ fn panicked() -> Failure {
 }
 
 fn failure_of(error: &StoreError) -> Failure {
-    let class = if error.is_retryable() {
-        ErrorClass::Transient
-    } else {
-        ErrorClass::Permanent
-    };
+    let class = if error.is_retryable() { ErrorClass::Transient } else { ErrorClass::Permanent };
     let code = match error.kind() {
         ErrorKind::Conflict => "store_conflict",
         ErrorKind::KeyReused => "key_reused",

@@ -26,10 +26,7 @@ pub(super) struct Signals {
 
 impl Default for Signals {
     fn default() -> Self {
-        Self {
-            work: Notify::new(),
-            changes: broadcast::channel(256).0,
-        }
+        Self { work: Notify::new(), changes: broadcast::channel(256).0 }
     }
 }
 
@@ -87,9 +84,7 @@ impl Billing {
         let mut released = false;
         while !*stopped.borrow() {
             // A store plugin that panics must not end the worker.
-            let round = AssertUnwindSafe(self.work_round(&mut released))
-                .catch_unwind()
-                .await;
+            let round = AssertUnwindSafe(self.work_round(&mut released)).catch_unwind().await;
             let wait = match round {
                 Ok(Ok(report)) if !report.is_empty() => {
                     pause = POLL;

@@ -71,10 +71,7 @@ impl CatalogBuilder {
             return Ok(Catalog::assemble(self.draft));
         }
         Err(CatalogError {
-            mistakes: findings
-                .into_iter()
-                .map(|finding| Mistake::at(finding, |_| None))
-                .collect(),
+            mistakes: findings.into_iter().map(|finding| Mistake::at(finding, |_| None)).collect(),
         })
     }
 }

@@ -49,30 +49,19 @@ impl<'d> Check<'d> {
         let path = child("plan", &plan.id);
         self.name(&path, "plan id", &plan.id);
         if !self.plans.insert(&plan.id) {
-            self.report(
-                &path,
-                "this plan is declared twice: give one of them another id",
-            );
+            self.report(&path, "this plan is declared twice: give one of them another id");
         }
         self.display_name(&path, &plan.id, &plan.name);
         self.features(&child(&path, "features"), &plan.features, &[], "");
         self.amounts(&child(&path, "limits"), "limit", &plan.limits, 0);
-        self.amounts(
-            &child(&path, "trial_credits"),
-            "unit",
-            &plan.trial_credits,
-            0,
-        );
+        self.amounts(&child(&path, "trial_credits"), "unit", &plan.trial_credits, 0);
         self.repeated(&path, &plan.repeated);
         if plan.trial_days.is_some_and(|days| days > LONGEST_TRIAL) {
             self.report(child(&path, "trial_days"), trial_range());
         }
         let prices = child(&path, "price");
         if plan.prices.is_empty() {
-            self.report(
-                &prices,
-                "the plan has no price: add at least one, with its id",
-            );
+            self.report(&prices, "the plan has no price: add at least one, with its id");
         }
         for (at, price) in plan.prices.iter().enumerate() {
             self.plan_price(&item(&prices, at), plan, price);
@@ -103,10 +92,7 @@ impl<'d> Check<'d> {
         let path = child("pack", &pack.id);
         self.name(&path, "pack id", &pack.id);
         if !self.packs.insert(&pack.id) {
-            self.report(
-                &path,
-                "this pack is declared twice: give one of them another id",
-            );
+            self.report(&path, "this pack is declared twice: give one of them another id");
         }
         self.display_name(&path, &pack.id, &pack.name);
         self.price_id(child(&path, "price"), &pack.price);
@@ -127,10 +113,7 @@ impl<'d> Check<'d> {
         if policy.past_due_grace < TimeDelta::zero() || policy.past_due_grace > longest {
             self.report(
                 "policy.past_due_grace",
-                format!(
-                    "the grace must be between 0 and {} days",
-                    duration::LONGEST_DAYS
-                ),
+                format!("the grace must be between 0 and {} days", duration::LONGEST_DAYS),
             );
         }
     }
@@ -151,10 +134,7 @@ impl<'d> Check<'d> {
         if let Some(problem) = text_problem("metadata key", key, LONGEST_METADATA_KEY) {
             self.report(path, problem);
         } else if key.contains(['[', ']']) {
-            self.report(
-                path,
-                "Stripe allows no square brackets in a metadata key: remove them",
-            );
+            self.report(path, "Stripe allows no square brackets in a metadata key: remove them");
         }
     }
 
@@ -173,10 +153,7 @@ impl<'d> Check<'d> {
 
     fn display_text(&mut self, path: &str, what: &str, text: &str) {
         if text.trim().is_empty() {
-            self.report(
-                path,
-                format!("the {what} is empty: write one, or leave it out"),
-            );
+            self.report(path, format!("the {what} is empty: write one, or leave it out"));
         }
     }
 
@@ -184,10 +161,7 @@ impl<'d> Check<'d> {
         if let Some(problem) = price_id_problem(id) {
             self.report(path, problem);
         } else if let Some(earlier) = self.prices.get(id) {
-            let message = format!(
-                "the price {} is used twice: a price sells one thing",
-                shown(id)
-            );
+            let message = format!("the price {} is used twice: a price sells one thing", shown(id));
             let finding = Finding::new(path, message).clashing_with(earlier);
             self.findings.push(finding);
         } else {
@@ -270,20 +244,11 @@ fn text_problem(what: &str, text: &str, longest: usize) -> Option<String> {
     if text.trim().is_empty() {
         Some(format!("the {what} is empty: give it a name"))
     } else if text.trim().len() != text.len() {
-        Some(format!(
-            "the {what} {} has space around it: remove it",
-            shown(text)
-        ))
+        Some(format!("the {what} {} has space around it: remove it", shown(text)))
     } else if text.chars().any(char::is_control) {
-        Some(format!(
-            "the {what} {} contains a control character: remove it",
-            shown(text)
-        ))
+        Some(format!("the {what} {} contains a control character: remove it", shown(text)))
     } else if text.chars().count() > longest {
-        Some(format!(
-            "the {what} {} is too long: write at most {longest} characters",
-            shown(text)
-        ))
+        Some(format!("the {what} {} is too long: write at most {longest} characters", shown(text)))
     } else {
         None
     }
@@ -306,8 +271,6 @@ fn price_id_problem(id: &str) -> Option<String> {
     let problem = text_problem("price id", id, LONGEST_STRIPE_ID);
     problem.or_else(|| {
         let (_, what) = OTHERS.iter().find(|(prefix, _)| id.starts_with(prefix))?;
-        Some(format!(
-            "this is {what}, not a price: write the id that starts with \"price_\""
-        ))
+        Some(format!("this is {what}, not a price: write the id that starts with \"price_\""))
     })
 }

@@ -13,9 +13,7 @@ pub(super) fn parse(text: &str) -> Option<TimeDelta> {
     let mut seconds: i64 = 0;
     let mut rest = text;
     while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit())
-            .filter(|at| *at > 0)?;
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).filter(|at| *at > 0)?;
         let (number, tail) = rest.split_at(digits);
         let mut letters = tail.chars();
         let unit = match letters.next()? {

@@ -62,11 +62,7 @@ impl Meaning {
     }
 
     fn features(&mut self, features: &[String]) {
-        self.sorted(
-            features,
-            |feature| feature,
-            |meaning, feature| meaning.text(feature),
-        );
+        self.sorted(features, |feature| feature, |meaning, feature| meaning.text(feature));
     }
 
     fn display(&mut self, display: Option<&DisplayAmount>) {
@@ -77,16 +73,8 @@ impl Meaning {
     }
 
     fn plan(&mut self, plan: &Plan) {
-        let Plan {
-            id,
-            name,
-            features,
-            limits,
-            trial_days,
-            trial_credits,
-            prices,
-            repeated: _,
-        } = plan;
+        let Plan { id, name, features, limits, trial_days, trial_credits, prices, repeated: _ } =
+            plan;
         self.text(id);
         self.text(name);
         self.features(features);
@@ -117,14 +105,7 @@ impl Meaning {
     }
 
     fn pack(&mut self, pack: &Pack) {
-        let Pack {
-            id,
-            name,
-            price,
-            display,
-            credits,
-            repeated: _,
-        } = pack;
+        let Pack { id, name, price, display, credits, repeated: _ } = pack;
         self.text(id);
         self.text(name);
         self.text(price);

@@ -84,11 +84,7 @@ pub(super) struct Finding {
 
 impl Finding {
     pub(super) fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            path: path.into(),
-            message: message.into(),
-            earlier: None,
-        }
+        Self { path: path.into(), message: message.into(), earlier: None }
     }
 
     pub(super) fn clashing_with(mut self, earlier: impl Into<String>) -> Self {
@@ -112,11 +108,7 @@ pub(super) fn child(parent: &str, key: &str) -> String {
     } else {
         format!("\"{}\"", key.escape_debug())
     };
-    if parent.is_empty() {
-        key
-    } else {
-        format!("{parent}.{key}")
-    }
+    if parent.is_empty() { key } else { format!("{parent}.{key}") }
 }
 
 /// The path of an item of an array.

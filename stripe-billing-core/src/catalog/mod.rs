@@ -225,12 +225,7 @@ impl Catalog {
 
     /// Indexes a draft that passed every check.
     fn assemble(draft: Draft) -> Self {
-        let Draft {
-            plans,
-            packs,
-            policy,
-            link,
-        } = draft;
+        let Draft { plans, packs, policy, link } = draft;
         let mut prices = HashMap::new();
         for (plan, declared) in plans.iter().enumerate() {
             for (price, declared) in declared.prices.iter().enumerate() {

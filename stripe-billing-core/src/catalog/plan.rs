@@ -273,10 +273,7 @@ pub struct DisplayAmount {
 impl DisplayAmount {
     /// An amount in minor units; the currency is kept in lower case.
     pub fn new(amount: i64, currency: &str) -> Self {
-        Self {
-            amount,
-            currency: currency.to_ascii_lowercase(),
-        }
+        Self { amount, currency: currency.to_ascii_lowercase() }
     }
 }
 
@@ -303,9 +300,5 @@ fn display_name(id: &str) -> String {
             first.chain(letters).collect()
         })
         .collect();
-    if words.is_empty() {
-        id.to_owned()
-    } else {
-        words.join(" ")
-    }
+    if words.is_empty() { id.to_owned() } else { words.join(" ") }
 }

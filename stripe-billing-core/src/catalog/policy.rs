@@ -16,10 +16,7 @@ pub struct Link {
 impl Default for Link {
     /// `account` and `pack`.
     fn default() -> Self {
-        Self {
-            account: "account".to_owned(),
-            pack: "pack".to_owned(),
-        }
+        Self { account: "account".to_owned(), pack: "pack".to_owned() }
     }
 }
 

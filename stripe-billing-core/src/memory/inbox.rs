@@ -41,10 +41,7 @@ impl EventStore for MemoryStore {
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<ClaimedEvent>, StoreError> {
         let mut inner = self.lock();
-        let due = due(
-            inner.events.iter().map(|(seq, row)| (seq, &row.queue)),
-            request,
-        );
+        let due = due(inner.events.iter().map(|(seq, row)| (seq, &row.queue)), request);
         let claimed = due.into_iter().filter_map(|seq| {
             let row = inner.events.get_mut(&seq)?;
             if row.queue.status == "processing" {
@@ -52,10 +49,7 @@ impl EventStore for MemoryStore {
             }
             row.queue.claim("processing", request);
             Some(ClaimedEvent {
-                lease: Lease {
-                    seq,
-                    epoch: row.queue.epoch,
-                },
+                lease: Lease { seq, epoch: row.queue.epoch },
                 event: row.event.clone(),
                 attempts: row.queue.attempts,
                 crashes: row.crashes,
@@ -85,10 +79,7 @@ impl EventStore for MemoryStore {
         if !inner.holds(lease) {
             return Ok(Commit::LeaseLost);
         }
-        let version = inner
-            .subjects
-            .get(&changes.subject)
-            .map_or(0, |row| row.version);
+        let version = inner.subjects.get(&changes.subject).map_or(0, |row| row.version);
         if version != changes.expected_version {
             return Ok(Commit::Conflict);
         }
@@ -116,9 +107,7 @@ impl EventStore for MemoryStore {
 
 impl Inner {
     fn holds(&self, lease: &Lease) -> bool {
-        self.events
-            .get(&lease.seq)
-            .is_some_and(|row| row.queue.is_held("processing", lease))
+        self.events.get(&lease.seq).is_some_and(|row| row.queue.is_held("processing", lease))
     }
 
     /// The entries whose keys are new; an error when a key stands for another fact.
@@ -126,10 +115,7 @@ impl Inner {
         let mut new: Vec<&OutboxEntry> = Vec::new();
         for entry in &changes.outbox {
             let key = (changes.subject.tenant.clone(), entry.key.clone());
-            let stored = self
-                .outbox_keys
-                .get(&key)
-                .and_then(|seq| self.outbox.get(seq));
+            let stored = self.outbox_keys.get(&key).and_then(|seq| self.outbox.get(seq));
             let twin = new.iter().find(|other| other.key == entry.key).copied();
             match stored.map(|row| &row.entry).or(twin) {
                 Some(known) if known.event == entry.event => {}
@@ -160,19 +146,13 @@ impl Inner {
         row.links = links.clone();
         row.account = account.clone();
         for write in records {
-            row.records
-                .insert(write.record.object(), (write.record.clone(), write.current));
+            row.records.insert(write.record.object(), (write.record.clone(), write.current));
         }
         for entry in new {
             let seq = self.outbox.last_key_value().map_or(1, |(seq, _)| seq + 1);
-            self.outbox_keys
-                .insert((subject.tenant.clone(), entry.key.clone()), seq);
+            self.outbox_keys.insert((subject.tenant.clone(), entry.key.clone()), seq);
             let queue = QueueState::new("pending", *now);
-            let row = OutboxRow {
-                entry: entry.clone(),
-                subject: subject.clone(),
-                queue,
-            };
+            let row = OutboxRow { entry: entry.clone(), subject: subject.clone(), queue };
             self.outbox.insert(seq, row);
         }
         // Before the event itself is settled: its own commit does not release it.

@@ -68,12 +68,7 @@ struct QueueState {
 
 impl QueueState {
     fn new(status: &'static str, due: DateTime<Utc>) -> Self {
-        Self {
-            status,
-            due: Some(due),
-            epoch: 0,
-            attempts: 0,
-        }
+        Self { status, due: Some(due), epoch: 0, attempts: 0 }
     }
 
     fn is_due(&self, now: DateTime<Utc>) -> bool {

@@ -10,23 +10,14 @@ use crate::store::{Call, CallStore, ClaimedEntry, Delivery, Outbox};
 impl Outbox for MemoryStore {
     async fn claim_outbox(&self, request: &ClaimRequest) -> Result<Vec<ClaimedEntry>, StoreError> {
         let inner = &mut *self.lock();
-        let due = due(
-            inner.outbox.iter().map(|(seq, row)| (seq, &row.queue)),
-            request,
-        );
+        let due = due(inner.outbox.iter().map(|(seq, row)| (seq, &row.queue)), request);
         let claimed = due.into_iter().filter_map(|seq| {
             let row = inner.outbox.get_mut(&seq)?;
             row.queue.claim("sending", request);
             Some(ClaimedEntry {
-                lease: Lease {
-                    seq,
-                    epoch: row.queue.epoch,
-                },
+                lease: Lease { seq, epoch: row.queue.epoch },
                 entry: row.entry.clone(),
-                account: inner
-                    .subjects
-                    .get(&row.subject)
-                    .and_then(|s| s.account.clone()),
+                account: inner.subjects.get(&row.subject).and_then(|s| s.account.clone()),
                 subject: row.subject.clone(),
                 attempts: row.queue.attempts,
             })
@@ -90,9 +81,7 @@ impl CallStore for MemoryStore {
         let mut inner = self.lock();
         let open = |call: &&mut Call| call.generation == generation && call.result.is_none();
         let call = inner.calls.get_mut(key).filter(open);
-        Ok(call
-            .map(|call| call.result = Some(result.to_owned()))
-            .is_some())
+        Ok(call.map(|call| call.result = Some(result.to_owned())).is_some())
     }
 
     async fn restart_call(
@@ -103,10 +92,7 @@ impl CallStore for MemoryStore {
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         let mut inner = self.lock();
-        let call = inner
-            .calls
-            .get_mut(key)
-            .filter(|call| call.generation == generation);
+        let call = inner.calls.get_mut(key).filter(|call| call.generation == generation);
         let restart = |call: &mut Call| {
             call.generation += 1;
             call.fingerprint = fingerprint.to_owned();

@@ -38,18 +38,9 @@ impl Inspect for MemoryStore {
         let inner = self.lock();
         let before = query.after.unwrap_or(i64::MAX);
         let wanted = |row: &EventRow| {
-            query
-                .status
-                .as_deref()
-                .is_none_or(|status| status == row.queue.status)
-                && query
-                    .event_type
-                    .as_ref()
-                    .is_none_or(|kind| *kind == row.event.event_type)
-                && query
-                    .subject
-                    .as_ref()
-                    .is_none_or(|id| Some(id) == row.subject.as_ref())
+            query.status.as_deref().is_none_or(|status| status == row.queue.status)
+                && query.event_type.as_ref().is_none_or(|kind| *kind == row.event.event_type)
+                && query.subject.as_ref().is_none_or(|id| Some(id) == row.subject.as_ref())
         };
         let limit = usize::try_from(query.limit.min(1_000)).unwrap_or(1_000);
         let newest_first = inner.events.range(..before).rev();
@@ -82,15 +73,10 @@ impl Inspect for MemoryStore {
             *stats.outbox.entry(row.queue.status.to_owned()).or_default() += 1;
         }
         let events = inner.events.values().map(|row| &row.queue);
-        let mut queues = events
-            .clone()
-            .chain(inner.outbox.values().map(|row| &row.queue));
+        let mut queues = events.clone().chain(inner.outbox.values().map(|row| &row.queue));
         stats.idle = !queues
             .any(|queue| queue.is_due(now) || matches!(queue.status, "processing" | "sending"));
-        let oldest = events
-            .filter(|queue| queue.is_due(now))
-            .filter_map(|queue| queue.due)
-            .min();
+        let oldest = events.filter(|queue| queue.is_due(now)).filter_map(|queue| queue.due).min();
         let age = oldest.map_or(0, |due| (now - due).num_milliseconds());
         stats.queue_age_seconds = age as f64 / 1_000.0;
         Ok(stats)

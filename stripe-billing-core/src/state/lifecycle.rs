@@ -82,10 +82,7 @@ impl State {
     /// Whether the table allows the step. Stripe decides what happens; a step outside of the table
     /// is applied all the same and logged, since it means that events are missing or a rule is new.
     pub fn may_become(self, next: Self) -> bool {
-        self == next
-            || TRANSITIONS
-                .iter()
-                .any(|step| step.from == self && step.to == next)
+        self == next || TRANSITIONS.iter().any(|step| step.from == self && step.to == next)
     }
 }
 
@@ -107,45 +104,17 @@ const fn step(from: State, to: State, on: &'static str) -> Transition {
 
 /// Every legal step of a subscription. The diagram in `ARCHITECTURE.md` is made from it.
 pub const TRANSITIONS: &[Transition] = &[
-    step(
-        State::NoSubscription,
-        State::Incomplete,
-        "created, first payment open",
-    ),
-    step(
-        State::NoSubscription,
-        State::Trialing,
-        "created with a trial",
-    ),
+    step(State::NoSubscription, State::Incomplete, "created, first payment open"),
+    step(State::NoSubscription, State::Trialing, "created with a trial"),
     step(State::NoSubscription, State::Active, "created and paid"),
     step(State::Incomplete, State::Active, "first payment succeeded"),
-    step(
-        State::Incomplete,
-        State::Trialing,
-        "first payment succeeded, trial runs",
-    ),
-    step(
-        State::Incomplete,
-        State::Expired,
-        "not paid within 23 hours",
-    ),
+    step(State::Incomplete, State::Trialing, "first payment succeeded, trial runs"),
+    step(State::Incomplete, State::Expired, "not paid within 23 hours"),
     step(State::Incomplete, State::Canceled, "canceled"),
     step(State::Trialing, State::Active, "trial over, paid"),
-    step(
-        State::Trialing,
-        State::PastDue,
-        "trial over, payment failed",
-    ),
-    step(
-        State::Trialing,
-        State::Unpaid,
-        "trial over, retries exhausted",
-    ),
-    step(
-        State::Trialing,
-        State::Paused,
-        "trial over, no payment method",
-    ),
+    step(State::Trialing, State::PastDue, "trial over, payment failed"),
+    step(State::Trialing, State::Unpaid, "trial over, retries exhausted"),
+    step(State::Trialing, State::Paused, "trial over, no payment method"),
     step(State::Trialing, State::Canceled, "canceled, or will be"),
     step(State::Active, State::Trialing, "trial granted"),
     step(State::Active, State::PastDue, "renewal failed"),
@@ -155,11 +124,7 @@ pub const TRANSITIONS: &[Transition] = &[
     step(State::PastDue, State::Active, "paid"),
     step(State::PastDue, State::Unpaid, "retries exhausted"),
     step(State::PastDue, State::Paused, "final payment failed"),
-    step(
-        State::PastDue,
-        State::Canceled,
-        "canceled, or retries exhausted",
-    ),
+    step(State::PastDue, State::Canceled, "canceled, or retries exhausted"),
     step(State::Unpaid, State::Active, "paid"),
     step(State::Unpaid, State::PastDue, "payment tried again"),
     step(State::Unpaid, State::Paused, "paused"),
@@ -169,11 +134,7 @@ pub const TRANSITIONS: &[Transition] = &[
     step(State::Paused, State::PastDue, "resumed, payment failed"),
     step(State::Paused, State::Canceled, "canceled"),
     step(State::Canceled, State::Active, "cancellation taken back"),
-    step(
-        State::Canceled,
-        State::Trialing,
-        "cancellation taken back in the trial",
-    ),
+    step(State::Canceled, State::Trialing, "cancellation taken back in the trial"),
     step(State::Canceled, State::PastDue, "last renewal failed"),
 ];
 
@@ -181,11 +142,7 @@ pub const TRANSITIONS: &[Transition] = &[
 pub fn mermaid() -> String {
     let mut diagram = String::from("stateDiagram-v2\n    [*] --> no_subscription\n");
     for Transition { from, to, on } in TRANSITIONS {
-        diagram.push_str(&format!(
-            "    {} --> {}: {on}\n",
-            from.as_str(),
-            to.as_str()
-        ));
+        diagram.push_str(&format!("    {} --> {}: {on}\n", from.as_str(), to.as_str()));
     }
     diagram.push_str("    expired --> [*]\n");
     diagram
@@ -210,9 +167,7 @@ mod tests {
     fn the_table_has_no_step_twice_and_none_to_itself() {
         for (n, step) in TRANSITIONS.iter().enumerate() {
             assert_ne!(step.from, step.to);
-            let again = TRANSITIONS[..n]
-                .iter()
-                .any(|s| s.from == step.from && s.to == step.to);
+            let again = TRANSITIONS[..n].iter().any(|s| s.from == step.from && s.to == step.to);
             assert!(!again, "{step:?} stands twice");
         }
         assert!(!State::Expired.may_become(State::Active));

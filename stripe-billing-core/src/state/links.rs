@@ -33,13 +33,7 @@ struct Claim {
 impl Links {
     /// Adds what a source said at a time (Unix seconds).
     pub fn claim(&mut self, source: LinkSource, account: impl Into<String>, stamp: i64) {
-        self.join(
-            source,
-            Claim {
-                stamp,
-                account: account.into(),
-            },
-        );
+        self.join(source, Claim { stamp, account: account.into() });
     }
 
     /// Joins other links.
@@ -67,12 +61,7 @@ impl Links {
 
     /// Whether the sources disagree; an operator should look.
     pub fn is_contested(&self) -> bool {
-        self.0
-            .values()
-            .map(|claim| &claim.account)
-            .collect::<BTreeSet<_>>()
-            .len()
-            > 1
+        self.0.values().map(|claim| &claim.account).collect::<BTreeSet<_>>().len() > 1
     }
 }
 

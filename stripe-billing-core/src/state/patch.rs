@@ -52,11 +52,7 @@ impl Patch {
             seen: [view.status].into(),
             paid_through: None,
         });
-        Some(Self {
-            subject: view.customer.unwrap_or(view.id),
-            records: vec![record],
-            links,
-        })
+        Some(Self { subject: view.customer.unwrap_or(view.id), records: vec![record], links })
     }
 
     fn invoice(event: &Event, keys: &Link) -> Option<Self> {
@@ -73,9 +69,7 @@ impl Patch {
             first_failed_at: failed.then_some(event.created),
             failed_attempts: failed.then_some(view.attempt_count).into_iter().collect(),
         })];
-        let paid_through = view
-            .service_end()
-            .filter(|_| view.status == InvoiceStatus::Paid);
+        let paid_through = view.service_end().filter(|_| view.status == InvoiceStatus::Paid);
         if let (Some(subscription), Some(_)) = (&view.subscription, paid_through) {
             records.push(Record::Subscription(SubscriptionRecord {
                 id: subscription.clone(),
@@ -84,11 +78,7 @@ impl Patch {
                 paid_through,
             }));
         }
-        Some(Self {
-            subject: view.customer.unwrap_or(view.id),
-            records,
-            links,
-        })
+        Some(Self { subject: view.customer.unwrap_or(view.id), records, links })
     }
 
     fn checkout(event: &Event, keys: &Link) -> Option<Self> {
@@ -101,15 +91,8 @@ impl Patch {
         if let Some(account) = named(view.client_reference_id.as_ref()) {
             links.claim(LinkSource::ClientReference, account, event.created);
         }
-        let record = Record::CheckoutSession(CheckoutRecord {
-            id: view.id.clone(),
-            versions,
-        });
-        Some(Self {
-            subject: view.customer.unwrap_or(view.id),
-            records: vec![record],
-            links,
-        })
+        let record = Record::CheckoutSession(CheckoutRecord { id: view.id.clone(), versions });
+        Some(Self { subject: view.customer.unwrap_or(view.id), records: vec![record], links })
     }
 
     fn customer(event: &Event, keys: &Link) -> Option<Self> {
@@ -119,26 +102,15 @@ impl Patch {
         if let Some(account) = named(view.metadata.get(&keys.account)) {
             links.claim(LinkSource::CustomerMetadata, account, event.created);
         }
-        let record = Record::Customer(CustomerRecord {
-            id: view.id.clone(),
-            versions,
-        });
-        Some(Self {
-            subject: view.id,
-            records: vec![record],
-            links,
-        })
+        let record = Record::Customer(CustomerRecord { id: view.id.clone(), versions });
+        Some(Self { subject: view.id, records: vec![record], links })
     }
 }
 
 /// The event's snapshot as the only version, with the fingerprint of what it was before.
 fn versions<T: Snapshot>(event: &Event, read: fn(&Value) -> Option<T>) -> Option<Versions<T>> {
     let view = read(&event.object)?;
-    let before = event
-        .before
-        .as_ref()
-        .and_then(read)
-        .filter(|before| *before != view);
+    let before = event.before.as_ref().and_then(read).filter(|before| *before != view);
     Some(Versions::of(Head {
         stamp: event.created,
         rank: Rank::of(&event.event_type),
@@ -149,7 +121,5 @@ fn versions<T: Snapshot>(event: &Event, read: fn(&Value) -> Option<T>) -> Option
 
 /// An account named by metadata; blank names none, and no id is longer than 255 bytes.
 fn named(value: Option<&String>) -> Option<&str> {
-    value
-        .map(|account| account.trim())
-        .filter(|account| (1..=255).contains(&account.len()))
+    value.map(|account| account.trim()).filter(|account| (1..=255).contains(&account.len()))
 }

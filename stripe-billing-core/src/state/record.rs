@@ -111,10 +111,7 @@ impl Record {
             Self::Invoice(record) => (ObjectKind::Invoice, &record.id),
             Self::CheckoutSession(record) => (ObjectKind::CheckoutSession, &record.id),
         };
-        ObjectRef {
-            kind,
-            id: id.clone(),
-        }
+        ObjectRef { kind, id: id.clone() }
     }
 
     /// Joins what another record knows of the same object. Records of different objects are left
@@ -229,10 +226,7 @@ impl Snapshot for Invoice {
     // Attempts only grow, so among open snapshots the one with more of them is the later.
     fn progress(&self) -> i64 {
         let attempts = self.attempt_count.clamp(0, 999);
-        let open = matches!(
-            self.status,
-            InvoiceStatus::Open | InvoiceStatus::Uncollectible
-        );
+        let open = matches!(self.status, InvoiceStatus::Open | InvoiceStatus::Uncollectible);
         i64::from(self.status.progress()) * 1_000 + if open { attempts } else { 0 }
     }
 }

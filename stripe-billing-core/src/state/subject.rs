@@ -21,12 +21,7 @@ pub struct Subject {
 impl Subject {
     /// A subject of which nothing is known.
     pub fn new(key: SubjectKey) -> Self {
-        Self {
-            key,
-            version: 0,
-            links: Links::default(),
-            records: BTreeMap::new(),
-        }
+        Self { key, version: 0, links: Links::default(), records: BTreeMap::new() }
     }
 
     /// Joins a record.
@@ -69,17 +64,12 @@ impl Subject {
                 Record::Customer(_) => true,
                 Record::CheckoutSession(_) => false,
                 Record::Subscription(record) => {
-                    record
-                        .latest()
-                        .is_none_or(|view| !view.status.is_terminal())
+                    record.latest().is_none_or(|view| !view.status.is_terminal())
                         || last_ended == Some(record.id.as_str())
                 }
                 Record::Invoice(record) => record.latest().is_some_and(|view| {
                     view.subscription.is_some()
-                        && matches!(
-                            view.status,
-                            InvoiceStatus::Open | InvoiceStatus::Uncollectible
-                        )
+                        && matches!(view.status, InvoiceStatus::Open | InvoiceStatus::Uncollectible)
                 }),
             })
             .map(|(object, _)| object)

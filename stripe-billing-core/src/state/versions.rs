@@ -115,21 +115,12 @@ impl<T: Snapshot> Versions<T> {
                 .zip(&prints)
                 .any(|(later, own)| own != print && later.before.as_ref() == Some(print))
         };
-        let open = self
-            .0
-            .iter()
-            .zip(&prints)
-            .rfind(|(_, print)| !superseded(print));
-        open.map(|(head, _)| head)
-            .or(self.0.last())
-            .map(|head| &head.view)
+        let open = self.0.iter().zip(&prints).rfind(|(_, print)| !superseded(print));
+        open.map(|(head, _)| head).or(self.0.last()).map(|head| &head.view)
     }
 }
 
 /// What decides between snapshots of different seconds.
 fn age<T: Snapshot>(head: &Head<T>) -> (bool, i64) {
-    (
-        head.view.is_terminal() || head.rank == Rank::Deleted,
-        head.stamp,
-    )
+    (head.view.is_terminal() || head.rank == Rank::Deleted, head.stamp)
 }

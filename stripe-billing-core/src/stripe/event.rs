@@ -49,15 +49,11 @@ impl Event {
     /// When the JSON is not an event with an object, or nested deeper than 128 levels.
     pub fn parse(payload: &[u8]) -> Result<Self, CorruptEvent> {
         let raw: Raw = serde_json::from_slice(payload)?;
-        let before = raw
-            .data
-            .previous_attributes
-            .filter(Value::is_object)
-            .map(|previous| {
-                let mut before = raw.data.object.clone();
-                field::overlay(&mut before, &previous);
-                before
-            });
+        let before = raw.data.previous_attributes.filter(Value::is_object).map(|previous| {
+            let mut before = raw.data.object.clone();
+            field::overlay(&mut before, &previous);
+            before
+        });
         Ok(Self {
             id: raw.id,
             event_type: raw.event_type,
@@ -69,9 +65,6 @@ impl Event {
 
     /// The kind of object it carries, as Stripe names it (`subscription`, `invoice`, ...).
     pub fn object_kind(&self) -> &str {
-        self.object
-            .get("object")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
+        self.object.get("object").and_then(Value::as_str).unwrap_or_default()
     }
 }

@@ -9,17 +9,12 @@ const FAR_FUTURE: i64 = 4_102_444_800;
 
 /// The value at a path of keys.
 pub(crate) fn at<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
-    path.iter()
-        .try_fold(value, |value, key| value.get(key))
-        .filter(|value| !value.is_null())
+    path.iter().try_fold(value, |value, key| value.get(key)).filter(|value| !value.is_null())
 }
 
 /// A non-empty string at a path.
 pub(crate) fn text(value: &Value, path: &[&str]) -> Option<String> {
-    at(value, path)
-        .and_then(Value::as_str)
-        .filter(|text| !text.is_empty())
-        .map(clean)
+    at(value, path).and_then(Value::as_str).filter(|text| !text.is_empty()).map(clean)
 }
 
 /// An id at a path, be it the string or the expanded object.
@@ -58,18 +53,12 @@ pub(crate) fn metadata(value: &Value, path: &[&str]) -> BTreeMap<String, String>
     let Some(Value::Object(map)) = at(value, path) else {
         return BTreeMap::new();
     };
-    map.iter()
-        .filter_map(|(key, value)| Some((clean(key), clean(value.as_str()?))))
-        .collect()
+    map.iter().filter_map(|(key, value)| Some((clean(key), clean(value.as_str()?)))).collect()
 }
 
 /// NUL cannot be stored as text by Postgres.
 fn clean(text: &str) -> String {
-    if text.contains('\0') {
-        text.replace('\0', "\u{fffd}")
-    } else {
-        text.to_owned()
-    }
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text.to_owned() }
 }
 
 /// `base` with `patch` laid over it: objects are merged key by key, anything else is replaced.
@@ -115,10 +104,7 @@ mod tests {
     #[test]
     fn overlay_merges_objects_and_replaces_the_rest() {
         let mut base = json!({"status": "active", "items": {"data": [1, 2], "has_more": false}});
-        overlay(
-            &mut base,
-            &json!({"status": "incomplete", "items": {"data": [3]}}),
-        );
+        overlay(&mut base, &json!({"status": "incomplete", "items": {"data": [3]}}));
         let expected = json!({"status": "incomplete", "items": {"data": [3], "has_more": false}});
         assert_eq!(base, expected);
     }

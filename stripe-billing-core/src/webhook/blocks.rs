@@ -80,11 +80,7 @@ fn visit(block: &[u8; BLOCK], strings: &mut Strings, open: &mut i64) -> Visit {
         });
         // The lower half reaches zero with the bracket that closes the first one.
         if *open as u32 == 0 {
-            return if *open == 0 {
-                Visit::Closed(at)
-            } else {
-                Visit::Misfit(at)
-            };
+            return if *open == 0 { Visit::Closed(at) } else { Visit::Misfit(at) };
         }
     }
     Visit::Open
@@ -114,11 +110,7 @@ impl Masks {
             brackets |= u64::from((lane | differing).simd_eq(bracket).to_bitmask()) << shift;
             backslashes |= lane.simd_eq(backslash);
         }
-        Self {
-            quotes,
-            brackets,
-            any_backslash: backslashes.to_bitmask() != 0,
-        }
+        Self { quotes, brackets, any_backslash: backslashes.to_bitmask() != 0 }
     }
 }
 
@@ -222,13 +214,9 @@ mod tests {
     #[test]
     fn as_many_brackets_of_each_kind_close_as_open() {
         for depth in [1, 2, 63, 64, 65, 129, 1000] {
-            let open: String = (0..depth)
-                .map(|n| if n % 3 == 0 { '[' } else { '{' })
-                .collect();
-            let close: String = (0..depth)
-                .rev()
-                .map(|n| if n % 3 == 0 { ']' } else { '}' })
-                .collect();
+            let open: String = (0..depth).map(|n| if n % 3 == 0 { '[' } else { '{' }).collect();
+            let close: String =
+                (0..depth).rev().map(|n| if n % 3 == 0 { ']' } else { '}' }).collect();
             let text = format!("{open}{close}]}}]");
             assert_eq!(skip_container(text.as_bytes(), 0), Ok(2 * depth), "{depth}");
             for wrong in 0..depth {
@@ -253,11 +241,7 @@ mod tests {
                 _ => assert_eq!(skipped, Ok(3), "{byte}"),
             }
             if byte != b'"' && byte != b'\\' {
-                assert_eq!(
-                    skip_container(&[b'[', b'"', byte, b'"', b']'], 0),
-                    Ok(5),
-                    "{byte}"
-                );
+                assert_eq!(skip_container(&[b'[', b'"', byte, b'"', b']'], 0), Ok(5), "{byte}");
             }
         }
     }

@@ -127,9 +127,7 @@ impl Fields {
         if let Some(b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') = scanner.byte(at) {
             return Err(EnvelopeError::NotAnObject);
         }
-        let end = fields
-            .object(scanner, at)
-            .map_err(|misfit| scanner.error(misfit))?;
+        let end = fields.object(scanner, at).map_err(|misfit| scanner.error(misfit))?;
         let behind = scanner.skip_blanks(end);
         match scanner.byte(behind) {
             None => Ok(fields),
@@ -237,9 +235,7 @@ fn text<'a>(
     if !matches!(kind, Kind::Text | Kind::EscapedText) {
         return Err(EnvelopeError::WrongType { field });
     }
-    scanner
-        .content(kind, start, end)
-        .map_err(|misfit| scanner.error(misfit))
+    scanner.content(kind, start, end).map_err(|misfit| scanner.error(misfit))
 }
 
 /// A text that a store has to be able to hold.
@@ -270,10 +266,7 @@ fn optional_stored_text<'a>(
     field: &'static str,
 ) -> Result<Option<Cow<'a, str>>, EnvelopeError> {
     match token {
-        None
-        | Some(Token {
-            kind: Kind::Null, ..
-        }) => Ok(None),
+        None | Some(Token { kind: Kind::Null, .. }) => Ok(None),
         Some(_) => stored_text(scanner, token, field).map(Some),
     }
 }
@@ -289,10 +282,9 @@ fn created(
     let value = required(token, FIELD)?;
     let seconds = match (kind, value.kind) {
         // An integer by now, so what does not parse is too large.
-        (EventKind::Snapshot, Kind::Integer) => scanner
-            .raw(value)
-            .parse()
-            .map_err(|_| EnvelopeError::CreatedOutOfRange)?,
+        (EventKind::Snapshot, Kind::Integer) => {
+            scanner.raw(value).parse().map_err(|_| EnvelopeError::CreatedOutOfRange)?
+        }
         (EventKind::Thin, Kind::Text | Kind::EscapedText) => {
             DateTime::parse_from_rfc3339(&text(scanner, token, FIELD)?)
                 .map_err(|_| EnvelopeError::WrongType { field: FIELD })?

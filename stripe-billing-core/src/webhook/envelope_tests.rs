@@ -42,16 +42,10 @@ fn reads_a_snapshot_event() {
     assert_eq!(envelope.account.as_deref(), Some("acct_1"));
     assert_eq!(envelope.api_version.as_deref(), Some("2026-10-28.endive"));
     assert_eq!(envelope.created, 1_700_000_000);
-    assert_eq!(
-        envelope.created_at().to_rfc3339(),
-        "2023-11-14T22:13:20+00:00"
-    );
+    assert_eq!(envelope.created_at().to_rfc3339(), "2023-11-14T22:13:20+00:00");
     assert!(envelope.livemode);
     let data = &SNAPSHOT[envelope.data.clone().unwrap()];
-    assert!(
-        data.starts_with("{\n    \"object\"") && data.ends_with("{}\n  }"),
-        "{data}"
-    );
+    assert!(data.starts_with("{\n    \"object\"") && data.ends_with("{}\n  }"), "{data}");
     assert!(matches!(envelope.id, std::borrow::Cow::Borrowed(_)));
 }
 
@@ -60,10 +54,7 @@ fn reads_a_thin_event() {
     let envelope = parse(THIN).unwrap();
     assert_eq!(envelope.kind, EventKind::Thin);
     assert_eq!(envelope.created, 1_773_061_228);
-    assert_eq!(
-        (envelope.account, envelope.api_version, envelope.data),
-        (None, None, None)
-    );
+    assert_eq!((envelope.account, envelope.api_version, envelope.data), (None, None, None));
     let shifted = THIN.replace("13:00:28.435Z", "14:00:28+01:00");
     assert_eq!(parse(&shifted).unwrap().created, 1_773_061_228);
 }
@@ -81,18 +72,12 @@ fn absent_and_null_options_are_none() {
 
 #[test]
 fn the_last_of_equal_keys_counts_and_escaped_keys_are_keys() {
-    let body = with(
-        "\"livemode\"",
-        r#""id": 7, "\u0069d": "evt_\u00fc\n", "livemode""#,
-    );
+    let body = with("\"livemode\"", r#""id": 7, "\u0069d": "evt_\u00fc\n", "livemode""#);
     assert_eq!(parse(&body).unwrap().id, "evt_ü\n");
     let tree: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(tree["id"], "evt_ü\n");
     let body = with("\"livemode\"", r#""created": "x", "livemode""#);
-    assert_eq!(
-        parse(&body),
-        Err(EnvelopeError::WrongType { field: "created" })
-    );
+    assert_eq!(parse(&body), Err(EnvelopeError::WrongType { field: "created" }));
 }
 
 #[test]
@@ -106,18 +91,10 @@ fn a_field_that_is_missing_or_has_the_wrong_type_is_named() {
     ];
     for (field, pair) in required {
         let missing = with(pair, "\"other\": 1");
-        assert_eq!(
-            parse(&missing),
-            Err(EnvelopeError::MissingField { field }),
-            "{field}"
-        );
+        assert_eq!(parse(&missing), Err(EnvelopeError::MissingField { field }), "{field}");
         for wrong in ["null", "1.5", "{}", "[]"] {
             let body = with(pair, &format!("\"{field}\": {wrong}"));
-            assert_eq!(
-                parse(&body),
-                Err(EnvelopeError::WrongType { field }),
-                "{field} {wrong}"
-            );
+            assert_eq!(parse(&body), Err(EnvelopeError::WrongType { field }), "{field} {wrong}");
         }
     }
     for (field, from, to) in [
@@ -129,27 +106,17 @@ fn a_field_that_is_missing_or_has_the_wrong_type_is_named() {
         ("livemode", "true", "\"true\""),
         ("livemode", "true", "0"),
     ] {
-        assert_eq!(
-            parse(&with(from, to)),
-            Err(EnvelopeError::WrongType { field }),
-            "{to}"
-        );
+        assert_eq!(parse(&with(from, to)), Err(EnvelopeError::WrongType { field }), "{to}");
     }
     let thin = |from: &str, to: &str| THIN.replace(from, to);
     for body in [
         thin("\"2026-03-09T13:00:28.435Z\"", "1700000000"),
         thin("2026-03-09T13:00:28.435Z", "yesterday"),
     ] {
-        assert_eq!(
-            parse(&body),
-            Err(EnvelopeError::WrongType { field: "created" })
-        );
+        assert_eq!(parse(&body), Err(EnvelopeError::WrongType { field: "created" }));
     }
     let body = thin("\"livemode\":false,", "");
-    assert_eq!(
-        parse(&body),
-        Err(EnvelopeError::MissingField { field: "livemode" })
-    );
+    assert_eq!(parse(&body), Err(EnvelopeError::MissingField { field: "livemode" }));
 }
 
 #[test]
@@ -176,18 +143,9 @@ fn texts_that_a_database_would_refuse_are_refused() {
         assert_eq!(parse(&too_long), Err(EnvelopeError::TextTooLong { field }));
         let escaped = replaced(&"\\u00fc".repeat(MAX_TEXT_BYTES / 2 + 1));
         assert_eq!(parse(&escaped), Err(EnvelopeError::TextTooLong { field }));
-        assert_eq!(
-            parse(&replaced("a\\u0000b")),
-            Err(EnvelopeError::NulCharacter { field })
-        );
-        assert_eq!(
-            parse(&replaced("")),
-            Err(EnvelopeError::EmptyText { field })
-        );
-        assert!(matches!(
-            parse(&replaced("a\0b")),
-            Err(EnvelopeError::InvalidJson { .. })
-        ));
+        assert_eq!(parse(&replaced("a\\u0000b")), Err(EnvelopeError::NulCharacter { field }));
+        assert_eq!(parse(&replaced("")), Err(EnvelopeError::EmptyText { field }));
+        assert!(matches!(parse(&replaced("a\0b")), Err(EnvelopeError::InvalidJson { .. })));
     }
 }
 
@@ -273,10 +231,7 @@ fn deep_nesting_neither_overflows_the_stack_nor_hides_what_follows() {
         .replace("\"a\":}", "\"a\":0}");
     let body = with("\"livemode\"", &format!("\"deep\": {nested}, \"livemode\""));
     assert_eq!(parse(&body).unwrap().event_type, "invoice.paid");
-    assert_eq!(
-        parse(&"{\"a\":".repeat(depth)),
-        Err(EnvelopeError::Truncated)
-    );
+    assert_eq!(parse(&"{\"a\":".repeat(depth)), Err(EnvelopeError::Truncated));
 }
 
 #[test]
@@ -286,9 +241,7 @@ fn every_truncation_and_every_extension_is_refused() {
             assert!(parse(&body[..end]).is_err(), "{}", &body[..end]);
         }
         for extension in ["}", "{", "\"", ",", "x", "\0"] {
-            let error = parse(&format!("{body}{extension}"))
-                .map(|_| ())
-                .unwrap_err();
+            let error = parse(&format!("{body}{extension}")).map(|_| ()).unwrap_err();
             assert_eq!(error, EnvelopeError::TrailingData { offset: body.len() });
         }
         assert!(parse(&format!("\r\n\t {body} \r\n\t")).is_ok());
@@ -342,15 +295,7 @@ impl Writer<'_> {
     }
 
     fn blank(&mut self) {
-        let blanks = [
-            "",
-            "",
-            " ",
-            "\n",
-            "\n  ",
-            "\r\n\t\t",
-            "                    ",
-        ];
+        let blanks = ["", "", " ", "\n", "\n  ", "\r\n\t\t", "                    "];
         let choice = usize::from(self.noise()) % blanks.len();
         self.out.push_str(blanks[choice]);
     }
@@ -414,10 +359,7 @@ impl Writer<'_> {
 }
 
 fn write(value: &Json, noise: &[u8]) -> String {
-    let mut writer = Writer {
-        out: String::new(),
-        noise: noise.iter().cycle(),
-    };
+    let mut writer = Writer { out: String::new(), noise: noise.iter().cycle() };
     writer.blank();
     writer.value(value);
     writer.blank();
@@ -471,9 +413,7 @@ fn any_event() -> impl Strategy<Value = Json> {
         ]
     };
     let field = |name: &'static str, value: BoxedStrategy<Json>| {
-        value
-            .prop_map(move |value| (name.to_owned(), value))
-            .boxed()
+        value.prop_map(move |value| (name.to_owned(), value)).boxed()
     };
     let literal = |usual: &'static [&'static str]| {
         prop_oneof![
@@ -483,10 +423,7 @@ fn any_event() -> impl Strategy<Value = Json> {
     };
     let usual = vec![
         field("id", text(&["evt_1", "evt_ü"]).boxed()),
-        field(
-            "object",
-            text(&["event", "event", "event", "v2.core.event"]).boxed(),
-        ),
+        field("object", text(&["event", "event", "event", "v2.core.event"]).boxed()),
         field("type", text(&["invoice.paid"]).boxed()),
         field("created", literal(&["1700000000", "0"]).boxed()),
         field("livemode", literal(&["true", "false"]).boxed()),
@@ -500,9 +437,7 @@ fn any_event() -> impl Strategy<Value = Json> {
         (any_text(), any_json()),
     ];
     (usual, prop::collection::vec(extra, 0..6)).prop_flat_map(|(usual, extra)| {
-        Just(usual.into_iter().chain(extra).collect::<Vec<_>>())
-            .prop_shuffle()
-            .prop_map(Json::Map)
+        Just(usual.into_iter().chain(extra).collect::<Vec<_>>()).prop_shuffle().prop_map(Json::Map)
     })
 }
 
@@ -528,13 +463,7 @@ fn expected(tree: &Value) -> Option<(String, EventKind, String, i64, bool)> {
     };
     let in_range = (0..=253_402_300_799).contains(&created);
     in_range.then_some(())?;
-    Some((
-        text("id")?,
-        kind,
-        text("type")?,
-        created,
-        tree["livemode"].as_bool()?,
-    ))
+    Some((text("id")?, kind, text("type")?, created, tree["livemode"].as_bool()?))
 }
 
 proptest! {

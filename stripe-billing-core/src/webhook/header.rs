@@ -32,9 +32,7 @@ impl<'h> Header<'h> {
     #[inline(always)]
     pub(super) fn parse(header: &'h str) -> Result<Self, SignatureError> {
         if header.len() > MAX_HEADER_BYTES {
-            return Err(SignatureError::HeaderTooLong {
-                length: header.len(),
-            });
+            return Err(SignatureError::HeaderTooLong { length: header.len() });
         }
         let mut rest = header.trim_ascii().as_bytes();
         if rest.is_empty() {
@@ -63,31 +61,20 @@ impl<'h> Header<'h> {
         let stamp = stamp.ok_or(SignatureError::Malformed)?;
         let timestamp = parse_stamp(stamp).ok_or(SignatureError::Malformed)?;
         let first = first.ok_or(SignatureError::NoSupportedScheme)?;
-        Ok(Self {
-            stamp,
-            timestamp,
-            first,
-            others,
-        })
+        Ok(Self { stamp, timestamp, first, others })
     }
 
     /// The `v1` signatures that are 64 hex digits; the others cannot match and are left out.
     #[inline(always)]
     pub(super) fn digests(&self) -> impl Iterator<Item = [u8; DIGEST_BYTES]> {
-        iter::once(&self.first)
-            .chain(&self.others)
-            .filter_map(|hex| decode(hex))
+        iter::once(&self.first).chain(&self.others).filter_map(|hex| decode(hex))
     }
 }
 
 /// Takes what is before the next comma, without the blanks around it.
 #[inline(always)]
 fn next_item<'h>(rest: &mut &'h [u8]) -> &'h [u8] {
-    let comma = position(
-        rest,
-        |lane| lane.simd_eq(u8x16::splat(b',')),
-        |byte| byte == b',',
-    );
+    let comma = position(rest, |lane| lane.simd_eq(u8x16::splat(b',')), |byte| byte == b',');
     let (item, behind) = rest.split_at(comma);
     *rest = behind.get(1..).unwrap_or_default();
     item.trim_ascii()
@@ -113,11 +100,7 @@ fn decode(hex: &[u8]) -> Option<[u8; DIGEST_BYTES]> {
         let digit = byte.wrapping_sub(b'0');
         let letter = (byte | 0x20).wrapping_sub(b'a');
         wrong |= digit >= 10 && letter >= 6;
-        *nibble = if digit < 10 {
-            digit
-        } else {
-            letter.wrapping_add(10)
-        };
+        *nibble = if digit < 10 { digit } else { letter.wrapping_add(10) };
     }
     let mut digest = [0; DIGEST_BYTES];
     for (byte, pair) in digest.iter_mut().zip(nibbles.as_chunks::<2>().0) {

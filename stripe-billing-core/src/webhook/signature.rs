@@ -72,10 +72,7 @@ impl SignatureVerifier {
         if keys.is_empty() {
             return Err(NoSecrets);
         }
-        Ok(Self {
-            keys,
-            tolerance: Tolerance::default(),
-        })
+        Ok(Self { keys, tolerance: Tolerance::default() })
     }
 
     /// The same verifier with another tolerance.
@@ -100,17 +97,12 @@ impl SignatureVerifier {
         now: DateTime<Utc>,
     ) -> Result<Verified, SignatureError> {
         let header = Header::parse(header)?;
-        let secret_index = self
-            .matching_secret(payload, &header)
-            .ok_or(SignatureError::NoMatch)?;
+        let secret_index = self.matching_secret(payload, &header).ok_or(SignatureError::NoMatch)?;
         let age_seconds = now.timestamp().saturating_sub(header.timestamp);
         if !self.tolerance.allows(age_seconds) {
             return Err(SignatureError::OutsideTolerance { age_seconds });
         }
-        Ok(Verified {
-            timestamp: header.timestamp,
-            secret_index,
-        })
+        Ok(Verified { timestamp: header.timestamp, secret_index })
     }
 
     /// [`verify`](Self::verify), then [`Envelope::parse`]: an envelope that can be trusted.

@@ -19,12 +19,8 @@ fn at(seconds: i64) -> DateTime<Utc> {
 }
 
 fn verifier(secrets: &[&str]) -> SignatureVerifier {
-    SignatureVerifier::new(
-        secrets
-            .iter()
-            .map(|secret| WebhookSecret::new(*secret).unwrap()),
-    )
-    .unwrap()
+    SignatureVerifier::new(secrets.iter().map(|secret| WebhookSecret::new(*secret).unwrap()))
+        .unwrap()
 }
 
 fn verify_at(header: &str, now: i64) -> Result<Verified, SignatureError> {
@@ -36,10 +32,7 @@ fn verify(header: &str) -> Result<Verified, SignatureError> {
 }
 
 fn ok(secret_index: usize) -> Result<Verified, SignatureError> {
-    Ok(Verified {
-        timestamp: T,
-        secret_index,
-    })
+    Ok(Verified { timestamp: T, secret_index })
 }
 
 struct Vector {
@@ -51,13 +44,7 @@ struct Vector {
 }
 
 fn vector(name: &'static str, header: String, expected: Result<(), SignatureError>) -> Vector {
-    Vector {
-        name,
-        body: BODY.as_bytes(),
-        header,
-        now: T,
-        expected,
-    }
+    Vector { name, body: BODY.as_bytes(), header, now: T, expected }
 }
 
 fn vectors() -> Vec<Vector> {
@@ -67,10 +54,7 @@ fn vectors() -> Vec<Vector> {
         body,
         ..vector(name, format!("t={T},v1={v1}"), expected)
     };
-    let at = |name, now, expected| Vector {
-        now,
-        ..vector(name, right.clone(), expected)
-    };
+    let at = |name, now, expected| Vector { now, ..vector(name, right.clone(), expected) };
     vec![
         at("valid", T + 10, Ok(())),
         with_body(
@@ -79,93 +63,32 @@ fn vectors() -> Vec<Vector> {
             "1928236891582ac36c1faeaa9982528991e74f24c5ca0ac1ccadcd7a6aed2c9e",
             Ok(()),
         ),
-        vector(
-            "two v1, second right",
-            format!("t={T},v1={BY_OTHER},v1={RIGHT}"),
-            Ok(()),
-        ),
-        vector(
-            "two v1, first right",
-            format!("t={T},v1={RIGHT},v1={BY_OTHER}"),
-            Ok(()),
-        ),
-        vector(
-            "v1 and v0",
-            format!("t={T},v1={RIGHT},v0={FAKE_V0}"),
-            Ok(()),
-        ),
-        vector(
-            "only v0",
-            format!("t={T},v0={RIGHT}"),
-            Err(NoSupportedScheme),
-        ),
-        vector(
-            "only v2",
-            format!("t={T},v2={RIGHT}"),
-            Err(NoSupportedScheme),
-        ),
+        vector("two v1, second right", format!("t={T},v1={BY_OTHER},v1={RIGHT}"), Ok(())),
+        vector("two v1, first right", format!("t={T},v1={RIGHT},v1={BY_OTHER}"), Ok(())),
+        vector("v1 and v0", format!("t={T},v1={RIGHT},v0={FAKE_V0}"), Ok(())),
+        vector("only v0", format!("t={T},v0={RIGHT}"), Err(NoSupportedScheme)),
+        vector("only v2", format!("t={T},v2={RIGHT}"), Err(NoSupportedScheme)),
         vector("wrong secret", format!("t={T},v1={BY_OTHER}"), Err(NoMatch)),
-        vector(
-            "secret without its prefix",
-            format!("t={T},v1={BY_BARE}"),
-            Err(NoMatch),
-        ),
-        with_body(
-            "other body",
-            br#"{"id":"evt_1AcmeVoid","object":"event"}"#,
-            RIGHT,
-            Err(NoMatch),
-        ),
+        vector("secret without its prefix", format!("t={T},v1={BY_BARE}"), Err(NoMatch)),
+        with_body("other body", br#"{"id":"evt_1AcmeVoid","object":"event"}"#, RIGHT, Err(NoMatch)),
         Vector {
             body: Box::leak(format!("{BODY}\n").into_bytes().into_boxed_slice()),
             ..vector("newline behind the body", right.clone(), Err(NoMatch))
         },
-        vector(
-            "other time stamp",
-            format!("t={},v1={RIGHT}", T + 1),
-            Err(NoMatch),
-        ),
+        vector("other time stamp", format!("t={},v1={RIGHT}", T + 1), Err(NoMatch)),
         at("as old as tolerated", T + 300, Ok(())),
-        at(
-            "a second too old",
-            T + 301,
-            Err(OutsideTolerance { age_seconds: 301 }),
-        ),
+        at("a second too old", T + 301, Err(OutsideTolerance { age_seconds: 301 })),
         at("as far ahead as tolerated", T - 300, Ok(())),
         at("ahead, but tolerated", T - 299, Ok(())),
-        at(
-            "a second too far ahead",
-            T - 301,
-            Err(OutsideTolerance { age_seconds: -301 }),
-        ),
+        at("a second too far ahead", T - 301, Err(OutsideTolerance { age_seconds: -301 })),
         vector("empty header", String::new(), Err(MissingHeader)),
-        vector(
-            "no header at all",
-            "completely invalid".to_owned(),
-            Err(Malformed),
-        ),
+        vector("no header at all", "completely invalid".to_owned(), Err(Malformed)),
         vector("no time stamp", format!("v1={RIGHT}"), Err(Malformed)),
-        vector(
-            "time stamp is no number",
-            format!("t=abc,v1={RIGHT}"),
-            Err(Malformed),
-        ),
-        vector(
-            "upper-case hex",
-            format!("t={T},v1={}", RIGHT.to_uppercase()),
-            Ok(()),
-        ),
+        vector("time stamp is no number", format!("t=abc,v1={RIGHT}"), Err(Malformed)),
+        vector("upper-case hex", format!("t={T},v1={}", RIGHT.to_uppercase()), Ok(())),
         vector("no hex", format!("t={T},v1=zzzz"), Err(NoMatch)),
-        vector(
-            "hex cut short",
-            format!("t={T},v1={}", &RIGHT[..62]),
-            Err(NoMatch),
-        ),
-        vector(
-            "blank after the comma",
-            format!("t={T}, v1={RIGHT}"),
-            Ok(()),
-        ),
+        vector("hex cut short", format!("t={T},v1={}", &RIGHT[..62]), Err(NoMatch)),
+        vector("blank after the comma", format!("t={T}, v1={RIGHT}"), Ok(())),
         with_body(
             "body that is not UTF-8",
             b"{\"id\":\"evt_raw\",\"object\":\"event\",\"x\":\"\xc3\x28\"}",
@@ -183,19 +106,9 @@ fn vectors() -> Vec<Vector> {
 
 #[test]
 fn known_vectors_are_judged_as_stripe_would() {
-    for Vector {
-        name,
-        body,
-        header,
-        now,
-        expected,
-    } in vectors()
-    {
+    for Vector { name, body, header, now, expected } in vectors() {
         let got = verifier(&[SECRET]).verify(body, &header, at(now));
-        let expected = expected.map(|()| Verified {
-            timestamp: T,
-            secret_index: 0,
-        });
+        let expected = expected.map(|()| Verified { timestamp: T, secret_index: 0 });
         assert_eq!(got, expected, "{name}");
     }
 }
@@ -208,10 +121,7 @@ fn a_body_that_is_not_utf8_verifies_and_is_then_refused_as_an_event() {
     let verifier = SignatureVerifier::new([secret]).unwrap();
     assert_eq!(verifier.verify(body, &header, at(T)), ok(0));
     let error = verifier.open(body, &header, at(T)).unwrap_err();
-    assert!(matches!(
-        error,
-        WebhookError::Envelope(EnvelopeError::NotUtf8 { offset: 38 })
-    ));
+    assert!(matches!(error, WebhookError::Envelope(EnvelopeError::NotUtf8 { offset: 38 })));
 }
 
 #[test]
@@ -219,10 +129,7 @@ fn the_vector_for_a_blank_secret_cannot_even_be_configured() {
     for blank in ["", " ", "\t\r\n", "\u{a0}"] {
         assert_eq!(WebhookSecret::new(blank), Err(BlankSecret), "{blank:?}");
     }
-    assert_eq!(
-        verify(&format!("t={T},v1={BY_BLANK}")),
-        Err(SignatureError::NoMatch)
-    );
+    assert_eq!(verify(&format!("t={T},v1={BY_BLANK}")), Err(SignatureError::NoMatch));
     assert_eq!(SignatureVerifier::new([]).unwrap_err(), NoSecrets);
 }
 
@@ -230,11 +137,7 @@ fn the_vector_for_a_blank_secret_cannot_even_be_configured() {
 fn surrounding_whitespace_is_kept_and_can_be_seen() {
     let padded = WebhookSecret::new(format!("{SECRET}\n")).unwrap();
     assert!(padded.has_surrounding_whitespace());
-    assert!(
-        !WebhookSecret::new(SECRET)
-            .unwrap()
-            .has_surrounding_whitespace()
-    );
+    assert!(!WebhookSecret::new(SECRET).unwrap().has_surrounding_whitespace());
     let header = sign(BODY.as_bytes(), &padded, at(T));
     assert_eq!(verify(&header), Err(SignatureError::NoMatch));
     let verifier = SignatureVerifier::new([padded]).unwrap();
@@ -267,10 +170,7 @@ fn any_of_several_secrets_matches_any_of_several_signatures() {
     // Both secrets of a rotation signed: the first configured one counts, in either order.
     assert_eq!(verify(format!("t={T},v1={by_third},v1={BY_OTHER}")), ok(1));
     assert_eq!(verify(format!("t={T},v1={BY_OTHER},v1={by_third}")), ok(1));
-    assert_eq!(
-        verify(format!("t={T},v1={BY_BARE}")),
-        Err(SignatureError::NoMatch)
-    );
+    assert_eq!(verify(format!("t={T},v1={BY_BARE}")), Err(SignatureError::NoMatch));
 }
 
 #[test]
@@ -279,17 +179,11 @@ fn every_byte_of_a_signature_counts() {
         let mut digest = RIGHT.to_owned().into_bytes();
         digest[position] = if digest[position] == b'0' { b'1' } else { b'0' };
         let digest = String::from_utf8(digest).unwrap();
-        assert_eq!(
-            verify(&format!("t={T},v1={digest}")),
-            Err(SignatureError::NoMatch)
-        );
+        assert_eq!(verify(&format!("t={T},v1={digest}")), Err(SignatureError::NoMatch));
     }
     for strange in ['/', ':', '@', 'G', '`', 'g', '\u{10}', '\u{11}', 'ü'] {
         let digest = format!("{strange}{}", &RIGHT[strange.len_utf8()..]);
-        assert_eq!(
-            verify(&format!("t={T},v1={digest}")),
-            Err(SignatureError::NoMatch)
-        );
+        assert_eq!(verify(&format!("t={T},v1={digest}")), Err(SignatureError::NoMatch));
     }
 }
 
@@ -321,15 +215,9 @@ fn headers_are_read_tolerantly_but_time_stamps_strictly() {
         let header = format!("t={T},t={stamp},v1={RIGHT}");
         assert_eq!(verify(&header), Err(SignatureError::Malformed), "{header}");
     }
-    assert_eq!(
-        verify(&format!("t={T},v1={RIGHT},t={}", T + 1)),
-        Err(SignatureError::Malformed)
-    );
+    assert_eq!(verify(&format!("t={T},v1={RIGHT},t={}", T + 1)), Err(SignatureError::Malformed));
     assert_eq!(verify(" \t "), Err(SignatureError::MissingHeader));
-    assert_eq!(
-        verify(&format!("T={T},V1={RIGHT}")),
-        Err(SignatureError::Malformed)
-    );
+    assert_eq!(verify(&format!("T={T},V1={RIGHT}")), Err(SignatureError::Malformed));
 }
 
 #[test]
@@ -338,18 +226,12 @@ fn long_headers_and_many_signatures_are_refused() {
     let longest = format!("{longest}{}", "x".repeat(MAX_HEADER_BYTES - longest.len()));
     assert_eq!(verify(&longest), ok(0));
     let length = MAX_HEADER_BYTES + 1;
-    assert_eq!(
-        verify(&format!("{longest}x")),
-        Err(SignatureError::HeaderTooLong { length })
-    );
+    assert_eq!(verify(&format!("{longest}x")), Err(SignatureError::HeaderTooLong { length }));
 
     let wrong = format!(",v1={BY_OTHER}");
     let most = format!("t={T}{},v1={RIGHT}", wrong.repeat(MAX_SIGNATURES - 1));
     assert_eq!(verify(&most), ok(0));
-    assert_eq!(
-        verify(&format!("{most}{wrong}")),
-        Err(SignatureError::TooManySignatures)
-    );
+    assert_eq!(verify(&format!("{most}{wrong}")), Err(SignatureError::TooManySignatures));
 }
 
 #[test]
@@ -367,10 +249,7 @@ fn the_tolerance_can_be_changed_and_lifted() {
     assert_eq!(verify(Tolerance::Seconds(0), at(T + 1)), outside(1));
     assert_eq!(verify(Tolerance::Seconds(0), at(T - 1)), outside(-1));
     assert_eq!(verify(Tolerance::Unlimited, at(T + 10_000_000)), Ok(()));
-    assert_eq!(
-        verify(Tolerance::Unlimited, DateTime::<Utc>::MIN_UTC),
-        Ok(())
-    );
+    assert_eq!(verify(Tolerance::Unlimited, DateTime::<Utc>::MIN_UTC), Ok(()));
     assert!(verify(Tolerance::Seconds(u32::MAX), DateTime::<Utc>::MAX_UTC).is_err());
     // A stamp at the end of the number range is only a stamp far ahead.
     let secret = WebhookSecret::new(SECRET).unwrap();
@@ -395,16 +274,9 @@ fn what_is_signed_verifies_whatever_its_length() {
     for length in 0..200 {
         let body = "ü".repeat(length);
         let header = sign(body.as_bytes(), &secret, at(T));
-        assert_eq!(
-            verifier.verify(body.as_bytes(), &header, at(T)),
-            ok(0),
-            "{length}"
-        );
+        assert_eq!(verifier.verify(body.as_bytes(), &header, at(T)), ok(0), "{length}");
         let longer = format!("{body}x");
-        assert!(
-            verifier.verify(longer.as_bytes(), &header, at(T)).is_err(),
-            "{length}"
-        );
+        assert!(verifier.verify(longer.as_bytes(), &header, at(T)).is_err(), "{length}");
     }
     assert_eq!(
         sign(BODY.as_bytes(), &WebhookSecret::new(SECRET).unwrap(), at(T)),
@@ -429,18 +301,12 @@ fn every_error_has_its_code_and_status() {
     use SignatureError as S;
     for (error, code) in [
         (S::MissingHeader, "signature_missing"),
-        (
-            S::HeaderTooLong { length: 5000 },
-            "signature_header_too_long",
-        ),
+        (S::HeaderTooLong { length: 5000 }, "signature_header_too_long"),
         (S::Malformed, "signature_malformed"),
         (S::TooManySignatures, "signature_too_many"),
         (S::NoSupportedScheme, "signature_scheme_unsupported"),
         (S::NoMatch, "signature_mismatch"),
-        (
-            S::OutsideTolerance { age_seconds: 301 },
-            "signature_outside_tolerance",
-        ),
+        (S::OutsideTolerance { age_seconds: 301 }, "signature_outside_tolerance"),
     ] {
         assert_eq!((error.code(), error.status()), (code, 400));
         assert!(!error.is_retryable());

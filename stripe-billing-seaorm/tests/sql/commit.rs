@@ -53,10 +53,7 @@ async fn one_of_eight_concurrent_commits_wins(db: &TestDb) {
 async fn a_conflict_writes_nothing(db: &TestDb) {
     let store = db.store().await;
     let first = claimed(&store, "evt_1").await.lease;
-    assert_eq!(
-        store.commit(&first, &changes("cus_1", 0)).await.unwrap(),
-        Commit::Done
-    );
+    assert_eq!(store.commit(&first, &changes("cus_1", 0)).await.unwrap(), Commit::Done);
     let second = claimed(&store, "evt_2").await.lease;
     for expected in [0, 2, 7] {
         let mut stale = changes("cus_1", expected);
@@ -69,25 +66,10 @@ async fn a_conflict_writes_nothing(db: &TestDb) {
     let loaded = store.load(&everything("cus_1", vec![object("in_1")])).await;
     let loaded = loaded.unwrap();
     assert_eq!((loaded.version, loaded.records.len()), (1, 0));
-    assert!(
-        store
-            .claim_outbox(&claim(9, start()))
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    assert!(
-        store
-            .subjects_of(&"mallory".into(), None)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(store.claim_outbox(&claim(9, start())).await.unwrap().is_empty());
+    assert!(store.subjects_of(&"mallory".into(), None).await.unwrap().is_empty());
     // The lease is still held, and the decision made again goes through.
-    assert_eq!(
-        store.commit(&second, &changes("cus_1", 1)).await.unwrap(),
-        Commit::Done
-    );
+    assert_eq!(store.commit(&second, &changes("cus_1", 1)).await.unwrap(), Commit::Done);
 }
 
 async fn a_fact_is_told_once(db: &TestDb) {
@@ -113,14 +95,7 @@ async fn a_fact_is_told_once(db: &TestDb) {
         .map(|fact| fact.entry.key)
         .collect();
     keys.sort();
-    assert_eq!(
-        keys,
-        [
-            "invoice_paid:in_1",
-            "invoice_paid:in_2",
-            "invoice_paid:in_3"
-        ]
-    );
+    assert_eq!(keys, ["invoice_paid:in_1", "invoice_paid:in_2", "invoice_paid:in_3"]);
 }
 
 async fn another_fact_under_a_used_key_undoes_the_commit(db: &TestDb) {
@@ -131,10 +106,8 @@ async fn another_fact_under_a_used_key_undoes_the_commit(db: &TestDb) {
     assert_eq!(store.commit(&lease, &decided).await.unwrap(), Commit::Done);
 
     let lease = claimed(&store, "evt_2").await.lease;
-    for outbox in [
-        vec![paid("in_0", 1), paid("in_1", 999)],
-        vec![paid("in_7", 1), paid("in_7", 2)],
-    ] {
+    for outbox in [vec![paid("in_0", 1), paid("in_1", 999)], vec![paid("in_7", 1), paid("in_7", 2)]]
+    {
         let mut decided = changes("cus_1", 1);
         decided.records = vec![record("in_1", true)];
         decided.outbox = outbox;
@@ -148,19 +121,14 @@ async fn another_fact_under_a_used_key_undoes_the_commit(db: &TestDb) {
     let facts = store.claim_outbox(&claim(10, start())).await.unwrap();
     assert_eq!(facts.len(), 1);
     assert_eq!(facts[0].entry, paid("in_1", 100));
-    assert_eq!(
-        store.commit(&lease, &changes("cus_1", 1)).await.unwrap(),
-        Commit::Done
-    );
+    assert_eq!(store.commit(&lease, &changes("cus_1", 1)).await.unwrap(), Commit::Done);
 }
 
 async fn load_brings_current_records_and_those_named(db: &TestDb) {
     let store = db.store().await;
     let lease = claimed(&store, "evt_1").await.lease;
     let mut decided = changes("cus_1", 0);
-    decided.records = (0..10)
-        .map(|n| record(&format!("in_{n}"), n == 0))
-        .collect();
+    decided.records = (0..10).map(|n| record(&format!("in_{n}"), n == 0)).collect();
     assert_eq!(store.commit(&lease, &decided).await.unwrap(), Commit::Done);
     let lease = claimed(&store, "evt_2").await.lease;
     let mut other = changes("cus_2", 0);
@@ -171,10 +139,7 @@ async fn load_brings_current_records_and_those_named(db: &TestDb) {
         (vec![], vec!["in_0"]),
         (vec!["in_3"], vec!["in_0", "in_3"]),
         (vec!["in_0", "in_3", "in_3"], vec!["in_0", "in_3"]),
-        (
-            vec!["in_5", "in_4", "in_3", "in_x", "in_none"],
-            vec!["in_0", "in_3", "in_4", "in_5"],
-        ),
+        (vec!["in_5", "in_4", "in_3", "in_x", "in_none"], vec!["in_0", "in_3", "in_4", "in_5"]),
     ] {
         let objects = named.iter().map(|id| object(id)).collect();
         let loaded = store.load(&everything("cus_1", objects)).await.unwrap();
@@ -216,13 +181,7 @@ async fn linking_releases_what_was_parked_on_the_subject(db: &TestDb) {
         ("evt_1", "cus_1", ParkReason::Unlinked),
         ("evt_2", "cus_1", ParkReason::Unlinked),
         ("evt_other", "cus_2", ParkReason::Unlinked),
-        (
-            "evt_price",
-            "cus_1",
-            ParkReason::UnknownPrice {
-                catalog: "c1".to_owned(),
-            },
-        ),
+        ("evt_price", "cus_1", ParkReason::UnknownPrice { catalog: "c1".to_owned() }),
     ] {
         let lease = claimed(&store, id).await.lease;
         let expected = version.entry(customer).or_insert(0);
@@ -254,20 +213,13 @@ async fn linking_releases_what_was_parked_on_the_subject(db: &TestDb) {
 
 async fn a_catalog_releases_what_another_one_parked(db: &TestDb) {
     let store = db.store().await;
-    for (id, reason) in [
-        ("evt_1", "c1"),
-        ("evt_2", "c2"),
-        ("evt_3", "c1"),
-        ("evt_4", ""),
-    ] {
+    for (id, reason) in [("evt_1", "c1"), ("evt_2", "c2"), ("evt_3", "c1"), ("evt_4", "")] {
         let lease = claimed(&store, id).await.lease;
         let parked = Settled {
             settlement: Settlement::Parked(if reason.is_empty() {
                 ParkReason::Unlinked
             } else {
-                ParkReason::UnknownPrice {
-                    catalog: reason.to_owned(),
-                }
+                ParkReason::UnknownPrice { catalog: reason.to_owned() }
             }),
             subject: Some("cus_1".to_owned()),
             now: start(),

@@ -16,6 +16,7 @@ on_every_backend!(
     a_caller_who_leaves_does_not_break_the_batch,
     broken_connections_are_replaced,
     an_event_comes_back_as_it_was,
+    long_events_go_in_several_batches_at_a_time,
 );
 
 async fn receive_all(
@@ -35,10 +36,7 @@ async fn receive_all(
 }
 
 async fn listed(store: &SeaOrmStore) -> Vec<EventSummary> {
-    let query = EventQuery {
-        limit: 1_000,
-        ..EventQuery::default()
-    };
+    let query = EventQuery { limit: 1_000, ..EventQuery::default() };
     store.events(&query).await.unwrap()
 }
 
@@ -49,11 +47,7 @@ async fn one_of_fifty_simultaneous_deliveries_is_stored(db: &TestDb) {
         receive_all(&one, vec![event("evt_1"); 25]),
         receive_all(&two, vec![event("evt_1"); 25]),
     );
-    let answers: Vec<Receipt> = first
-        .into_iter()
-        .chain(second)
-        .collect::<Result<_, _>>()
-        .unwrap();
+    let answers: Vec<Receipt> = first.into_iter().chain(second).collect::<Result<_, _>>().unwrap();
     let stored = answers.iter().filter(|a| **a == Receipt::Stored).count();
     assert_eq!(stored, 1);
     let same = Receipt::Duplicate { differs: false };
@@ -69,11 +63,8 @@ async fn a_batch_tells_new_from_known_events(db: &TestDb) {
     }
     let again = (0..150).map(|n| event(&format!("evt_{n}"))).collect();
     for (n, answer) in receive_all(&store, again).await.into_iter().enumerate() {
-        let expected = if n % 3 == 0 {
-            Receipt::Duplicate { differs: false }
-        } else {
-            Receipt::Stored
-        };
+        let expected =
+            if n % 3 == 0 { Receipt::Duplicate { differs: false } } else { Receipt::Stored };
         assert_eq!(answer.unwrap(), expected, "evt_{n}");
     }
     assert_eq!(listed(&store).await.len(), 150);
@@ -82,11 +73,7 @@ async fn a_batch_tells_new_from_known_events(db: &TestDb) {
 async fn keys_differ_by_tenant_case_and_spaces(db: &TestDb) {
     let store = db.store().await;
     let mut events = vec![event("evt_a"), event("evt_A"), event("evt_a ")];
-    for (account, livemode) in [
-        (None, false),
-        (Some("acct_1"), true),
-        (Some("acct_2"), true),
-    ] {
+    for (account, livemode) in [(None, false), (Some("acct_1"), true), (Some("acct_2"), true)] {
         let mut event = event("evt_a");
         event.key.tenant.stripe_account = account.map(ToOwned::to_owned);
         event.key.tenant.livemode = livemode;
@@ -116,9 +103,7 @@ async fn other_content_is_flagged(db: &TestDb) {
     };
     let mut again = event("evt_1");
     let body = String::from_utf8(again.payload.to_vec()).unwrap();
-    again.payload = body
-        .replace("\"pending_webhooks\":1", "\"pending_webhooks\":0")
-        .into();
+    again.payload = body.replace("\"pending_webhooks\":1", "\"pending_webhooks\":0").into();
     assert_ne!(again.payload, event("evt_1").payload);
     let receipt = store.receive(again).await.unwrap();
     assert_eq!(receipt, Receipt::Duplicate { differs: false });
@@ -130,10 +115,7 @@ async fn other_content_is_flagged(db: &TestDb) {
     assert!(differs("evt_1").await);
 
     // Also where both arrive in one batch, which on this runtime they do.
-    let both = vec![
-        event("evt_2"),
-        event_with("evt_2", "invoice.voided", "paid"),
-    ];
+    let both = vec![event("evt_2"), event_with("evt_2", "invoice.voided", "paid")];
     let answers: Vec<_> = receive_all(&store, both).await;
     assert_eq!(*answers[0].as_ref().unwrap(), Receipt::Stored);
     let expected = Receipt::Duplicate { differs: true };
@@ -183,11 +165,7 @@ async fn a_poison_event_does_not_fail_its_batch(db: &TestDb) {
         }
     }
     let stored = listed(&store).await;
-    let expected = if db.backend == Backend::SqliteMemory {
-        21
-    } else {
-        20
-    };
+    let expected = if db.backend == Backend::SqliteMemory { 21 } else { 20 };
     assert_eq!(stored.len(), expected);
 }
 
@@ -201,10 +179,7 @@ async fn a_caller_who_leaves_does_not_break_the_batch(db: &TestDb) {
         leaving.push(receive);
     }
     drop(leaving);
-    assert_eq!(
-        store.receive(event("evt_stays")).await.unwrap(),
-        Receipt::Stored
-    );
+    assert_eq!(store.receive(event("evt_stays")).await.unwrap(), Receipt::Stored);
     assert_eq!(listed(&store).await.len(), 11);
 }
 
@@ -222,10 +197,7 @@ async fn broken_connections_are_replaced(db: &TestDb) {
     store.receive(event("evt_1")).await.unwrap();
     db.disconnect_all().await;
     // The pool's connection is dead and nobody has noticed.
-    assert_eq!(
-        store.receive(event("evt_2")).await.unwrap(),
-        Receipt::Stored
-    );
+    assert_eq!(store.receive(event("evt_2")).await.unwrap(), Receipt::Stored);
     assert_eq!(store.claim(&claim(10, start())).await.unwrap().len(), 2);
 }
 
@@ -244,4 +216,34 @@ async fn an_event_comes_back_as_it_was(db: &TestDb) {
     let claimed = store.claim(&claim(10, start())).await.unwrap();
     let events: Vec<_> = claimed.into_iter().map(|claimed| claimed.event).collect();
     assert_eq!(events, [whole, sparse]);
+}
+
+async fn long_events_go_in_several_batches_at_a_time(db: &TestDb) {
+    // Encrypted where the server can: there batches are bounded by their length as well.
+    let store = match db.backend {
+        Backend::Postgres => {
+            let url = format!("{}?sslmode=prefer", db.url);
+            SeaOrmStore::connect(url).await.unwrap()
+        }
+        _ => db.store().await,
+    };
+    let mut events = Vec::new();
+    for n in 0..200 {
+        let mut event = event(&format!("evt_{}", n / 2));
+        let length = if n / 2 == 7 { 1_500_000 } else { 5_000 };
+        event.payload = "x".repeat(length).into();
+        events.push(event);
+    }
+    let mut stored = 0;
+    for answer in receive_all(&store, events).await {
+        match answer.unwrap() {
+            Receipt::Stored => stored += 1,
+            Receipt::Duplicate { differs } => assert!(!differs),
+        }
+    }
+    assert_eq!(stored, 100);
+    let claimed = store.claim(&claim(200, start())).await.unwrap();
+    assert_eq!(claimed.len(), 100);
+    let longest = claimed.iter().map(|c| c.event.payload.len()).max();
+    assert_eq!(longest, Some(1_500_000));
 }

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on should panic.
 
 mod commit;
+mod conformance;
 mod inspect;
 mod intake;
 mod queue;

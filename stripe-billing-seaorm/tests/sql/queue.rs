@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use sea_orm::{ConnectionTrait, TransactionTrait};
 use stripe_billing_core::changes::{IgnoreReason, Settlement};
 use stripe_billing_core::queue::{ErrorClass, Failure};
 use stripe_billing_core::store::{
@@ -7,7 +8,8 @@ use stripe_billing_core::store::{
 };
 
 use crate::support::{
-    TestDb, changes, claim, claimed, event, on_every_backend, paid, seconds, stale, start, subject,
+    Backend, TestDb, changes, claim, claimed, event, on_every_backend, paid, seconds, stale, start,
+    subject,
 };
 
 on_every_backend!(
@@ -16,6 +18,7 @@ on_every_backend!(
     a_lease_that_ran_out_is_taken_over_and_fenced,
     a_settlement_sets_what_operators_see,
     facts_are_claimed_and_settled,
+    a_locked_subject_does_not_hide_the_account_of_its_facts,
 );
 
 async fn eight_workers_claim_each_event_once(db: &TestDb) {
@@ -25,11 +28,7 @@ async fn eight_workers_claim_each_event_once(db: &TestDb) {
     }
     let mut workers = Vec::new();
     for n in 0..8 {
-        let store = if n % 2 == 0 {
-            store.clone()
-        } else {
-            db.store().await
-        };
+        let store = if n % 2 == 0 { store.clone() } else { db.store().await };
         workers.push(tokio::spawn(async move {
             let mut mine = Vec::new();
             loop {
@@ -66,36 +65,23 @@ async fn the_longest_due_comes_first(db: &TestDb) {
     assert!(store.claim(&claim(9, start())).await.unwrap().is_empty());
     let now = start() + seconds(10);
     assert!(store.claim(&claim(0, now)).await.unwrap().is_empty());
-    assert_eq!(
-        ids(store.claim(&claim(2, now)).await.unwrap()),
-        ["evt_a", "evt_b"]
-    );
+    assert_eq!(ids(store.claim(&claim(2, now)).await.unwrap()), ["evt_a", "evt_b"]);
     assert_eq!(ids(store.claim(&claim(9, now)).await.unwrap()), ["evt_c"]);
 }
 
 async fn a_lease_that_ran_out_is_taken_over_and_fenced(db: &TestDb) {
     let store = db.store().await;
     let first = claimed(&store, "evt_1").await;
-    assert_eq!(
-        (first.lease.epoch, first.attempts, first.crashes),
-        (1, 0, 0)
-    );
+    assert_eq!((first.lease.epoch, first.attempts, first.crashes), (1, 0, 0));
     let almost = start() + seconds(60) - chrono::TimeDelta::microseconds(1);
     assert!(store.claim(&claim(1, almost)).await.unwrap().is_empty());
 
     let later = start() + seconds(60);
     let second = store.claim(&claim(1, later)).await.unwrap().remove(0);
     assert_eq!(second.lease.seq, first.lease.seq);
-    assert_eq!(
-        (second.lease.epoch, second.attempts, second.crashes),
-        (2, 0, 1)
-    );
+    assert_eq!((second.lease.epoch, second.attempts, second.crashes), (2, 0, 1));
 
-    let settled = |settlement| Settled {
-        settlement,
-        subject: None,
-        now: later,
-    };
+    let settled = |settlement| Settled { settlement, subject: None, now: later };
     let fenced = store.commit(&first.lease, &changes("cus_1", 0)).await;
     assert_eq!(fenced.unwrap(), Commit::LeaseLost);
     let done = settled(Settlement::Processed);
@@ -133,10 +119,7 @@ async fn a_settlement_sets_what_operators_see(db: &TestDb) {
     let retry = settle(Settlement::Retry { due, failure });
     assert!(!store.settle(&stale(&lease), &retry).await.unwrap());
     assert!(store.settle(&lease, &retry).await.unwrap());
-    let query = EventQuery {
-        limit: 10,
-        ..EventQuery::default()
-    };
+    let query = EventQuery { limit: 10, ..EventQuery::default() };
     let row = store.events(&query).await.unwrap().remove(0);
     assert_eq!(row.status, "retry_wait");
     assert_eq!(row.reason.as_deref(), Some("store_unavailable"));
@@ -170,13 +153,7 @@ async fn facts_are_claimed_and_settled(db: &TestDb) {
     assert_eq!(keys, told.outbox);
     assert_eq!(facts[0].subject, subject("cus_1"));
     assert_eq!(facts[0].account.as_deref(), Some("acme"));
-    assert!(
-        store
-            .claim_outbox(&claim(10, start()))
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(store.claim_outbox(&claim(10, start())).await.unwrap().is_empty());
 
     let now = start();
     let lost = stale(&facts[0].lease);
@@ -194,26 +171,33 @@ async fn facts_are_claimed_and_settled(db: &TestDb) {
     assert_eq!(again.len(), 1);
     assert_eq!((again[0].attempts, again[0].lease.epoch), (1, 2));
     // A lease that ran out makes it due again here as well.
-    let taken = store
-        .claim_outbox(&claim(10, due + seconds(60)))
-        .await
-        .unwrap();
+    let taken = store.claim_outbox(&claim(10, due + seconds(60))).await.unwrap();
     assert_eq!((taken.len(), taken[0].lease.epoch), (1, 3));
     let failure = Failure::new(ErrorClass::Permanent, "refused", "no");
     let dead = Delivery::Dead(failure);
-    assert!(
-        !store
-            .settle_outbox(&again[0].lease, &dead, due)
-            .await
-            .unwrap()
-    );
-    assert!(
-        store
-            .settle_outbox(&taken[0].lease, &dead, due)
-            .await
-            .unwrap()
-    );
+    assert!(!store.settle_outbox(&again[0].lease, &dead, due).await.unwrap());
+    assert!(store.settle_outbox(&taken[0].lease, &dead, due).await.unwrap());
     let stats = store.stats(due).await.unwrap();
     assert_eq!((stats.outbox["done"], stats.outbox["dead"]), (1, 1));
     assert!(stats.idle);
+}
+
+/// MySQL's locking reads skip locked rows in subqueries too.
+async fn a_locked_subject_does_not_hide_the_account_of_its_facts(db: &TestDb) {
+    if !matches!(db.backend, Backend::Postgres | Backend::MySql) {
+        return; // SQLite has one writer, and readers see what was committed.
+    }
+    let store = db.store().await;
+    let event = claimed(&store, "evt_1").await;
+    let mut changes = changes("cus_1", 0);
+    changes.outbox = vec![paid("in_1", 500)];
+    assert_eq!(store.commit(&event.lease, &changes).await.unwrap(), Commit::Done);
+
+    let raw = db.raw().await.unwrap();
+    let other = raw.begin().await.unwrap();
+    other.execute_unprepared("UPDATE billing_subjects SET version = version + 1").await.unwrap();
+    let facts = store.claim_outbox(&claim(8, start())).await.unwrap();
+    other.rollback().await.unwrap();
+    let accounts: Vec<_> = facts.iter().map(|fact| fact.account.as_deref()).collect();
+    assert_eq!(accounts, [Some("acme")]);
 }

@@ -60,25 +60,17 @@ async fn prefixes_share_nothing(db: &TestDb) {
     assert_eq!(one.receive(event("evt_1")).await.unwrap(), Receipt::Stored);
     assert_eq!(two.receive(event("evt_1")).await.unwrap(), Receipt::Stored);
     assert_eq!(one.claim(&claim(9, start())).await.unwrap().len(), 1);
-    let query = EventQuery {
-        status: Some("received".to_owned()),
-        limit: 9,
-        ..EventQuery::default()
-    };
+    let query =
+        EventQuery { status: Some("received".to_owned()), limit: 9, ..EventQuery::default() };
     assert_eq!(two.events(&query).await.unwrap().len(), 1);
 }
 
 async fn newer_tables_are_refused(db: &TestDb) {
     let Some(raw) = db.raw().await else { return };
     db.store().await.ping().await.unwrap();
-    raw.execute_unprepared("INSERT INTO billing_migrations (version) VALUES (99)")
-        .await
-        .unwrap();
+    raw.execute_unprepared("INSERT INTO billing_migrations (version) VALUES (99)").await.unwrap();
     let error = db.builder().connect().await.unwrap_err();
-    assert!(matches!(
-        error,
-        ConnectError::SchemaTooNew { found: 99, .. }
-    ));
+    assert!(matches!(error, ConnectError::SchemaTooNew { found: 99, .. }));
     assert!(!error.is_retryable());
 }
 
@@ -110,8 +102,5 @@ async fn what_cannot_be_opened_says_what_to_do() {
         }
     }
     let prefix = SeaOrmStore::builder("sqlite::memory:").table_prefix("a-b");
-    assert!(matches!(
-        prefix.connect().await.unwrap_err(),
-        ConnectError::InvalidPrefix { .. }
-    ));
+    assert!(matches!(prefix.connect().await.unwrap_err(), ConnectError::InvalidPrefix { .. }));
 }

@@ -52,10 +52,7 @@ impl TestDb {
                 db._directory = Some(directory);
                 return Some(db);
             }
-            Backend::Postgres => (
-                "POSTGRES_URL",
-                "postgres://postgres@127.0.0.1:5432/postgres",
-            ),
+            Backend::Postgres => ("POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres"),
             Backend::MySql => ("MYSQL_URL", "mysql://root@127.0.0.1:3306/"),
         };
         let admin = std::env::var(variable).unwrap_or_else(|_| default.to_owned());
@@ -74,10 +71,7 @@ impl TestDb {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("sb_seaorm_{}_{number}", std::process::id());
-        for sql in [
-            format!("DROP DATABASE IF EXISTS {name}"),
-            format!("CREATE DATABASE {name}"),
-        ] {
+        for sql in [format!("DROP DATABASE IF EXISTS {name}"), format!("CREATE DATABASE {name}")] {
             connection.execute_unprepared(&sql).await.unwrap();
         }
         connection.close().await.unwrap();
@@ -138,10 +132,7 @@ impl TestDb {
                 let statement = sea_orm::Statement::from_string(admin.get_database_backend(), sql);
                 for row in admin.query_all_raw(statement).await.unwrap() {
                     let id: i64 = row.try_get_by_index(0).unwrap();
-                    admin
-                        .execute_unprepared(&format!("KILL {id}"))
-                        .await
-                        .unwrap();
+                    admin.execute_unprepared(&format!("KILL {id}")).await.unwrap();
                 }
             }
         }
@@ -154,23 +145,17 @@ impl Drop for TestDb {
         let Some((admin, name)) = self.server.take() else {
             return;
         };
-        let force = if self.backend == Backend::Postgres {
-            " WITH (FORCE)"
-        } else {
-            ""
-        };
+        let force = if self.backend == Backend::Postgres { " WITH (FORCE)" } else { "" };
         // In a runtime of its own: this one cannot be waited on here.
         let dropped = std::thread::spawn(move || {
-            tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap()
-                .block_on(async {
+            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(
+                async {
                     let admin = Database::connect(admin.as_str()).await.unwrap();
                     let sql = format!("DROP DATABASE IF EXISTS {name}{force}");
                     admin.execute_unprepared(&sql).await.unwrap();
                     admin.close().await.unwrap();
-                });
+                },
+            );
         });
         if dropped.join().is_err() {
             println!("the database of a test was left behind");
@@ -221,10 +206,7 @@ pub(crate) fn event_with(id: &str, event_type: &str, status: &str) -> ReceivedEv
         "data": {"object": {"id": "in_1", "status": status}},
     });
     ReceivedEvent {
-        key: EventKey {
-            tenant: Tenant::platform(true),
-            id: id.to_owned(),
-        },
+        key: EventKey { tenant: Tenant::platform(true), id: id.to_owned() },
         kind: EventKind::Snapshot,
         event_type: event_type.to_owned(),
         api_version: Some("2026-01-01".to_owned()),
@@ -235,12 +217,7 @@ pub(crate) fn event_with(id: &str, event_type: &str, status: &str) -> ReceivedEv
 }
 
 pub(crate) fn claim(limit: u32, now: DateTime<Utc>) -> ClaimRequest {
-    ClaimRequest {
-        worker: "worker-1".to_owned(),
-        limit,
-        lease: seconds(60),
-        now,
-    }
+    ClaimRequest { worker: "worker-1".to_owned(), limit, lease: seconds(60), now }
 }
 
 /// Stores an event and claims it.
@@ -252,24 +229,15 @@ pub(crate) async fn claimed(store: &SeaOrmStore, id: &str) -> ClaimedEvent {
 }
 
 pub(crate) fn subject(id: &str) -> SubjectKey {
-    SubjectKey {
-        tenant: Tenant::platform(true),
-        id: id.to_owned(),
-    }
+    SubjectKey { tenant: Tenant::platform(true), id: id.to_owned() }
 }
 
 pub(crate) fn everything(id: &str, objects: Vec<ObjectRef>) -> LoadRequest {
-    LoadRequest {
-        subject: subject(id),
-        objects,
-    }
+    LoadRequest { subject: subject(id), objects }
 }
 
 pub(crate) fn object(id: &str) -> ObjectRef {
-    ObjectRef {
-        kind: ObjectKind::Invoice,
-        id: id.to_owned(),
-    }
+    ObjectRef { kind: ObjectKind::Invoice, id: id.to_owned() }
 }
 
 pub(crate) fn record(id: &str, current: bool) -> RecordWrite {
@@ -285,10 +253,7 @@ pub(crate) fn paid(invoice: &str, total: i64) -> OutboxEntry {
         total: Some(total),
         currency: Some("eur".to_owned()),
     };
-    OutboxEntry {
-        key: event.key(),
-        event,
-    }
+    OutboxEntry { key: event.key(), event }
 }
 
 pub(crate) fn changes(id: &str, expected_version: i64) -> Changes {
@@ -306,8 +271,5 @@ pub(crate) fn changes(id: &str, expected_version: i64) -> Changes {
 }
 
 pub(crate) fn stale(lease: &Lease) -> Lease {
-    Lease {
-        seq: lease.seq,
-        epoch: lease.epoch - 1,
-    }
+    Lease { seq: lease.seq, epoch: lease.epoch - 1 }
 }

@@ -50,17 +50,11 @@ pub async fn cache_a_hit_is_what_was_put(fixture: &CacheFixture) {
     }
     cache.invalidate(&key).await;
     let ticket = miss(cache, &key).await;
-    assert!(
-        cache.put(&key, ticket, version(4)).await,
-        "there is room again"
-    );
+    assert!(cache.put(&key, ticket, version(4)).await, "there is room again");
     assert_eq!(held(other, &key).await, Some(4));
     cache.clear().await;
     let ticket = miss(cache, &key).await;
-    assert!(
-        cache.put(&key, ticket, version(5)).await,
-        "there is room again"
-    );
+    assert!(cache.put(&key, ticket, version(5)).await, "there is room again");
     assert_eq!(held(cache, &key).await, Some(5));
 }
 
@@ -111,17 +105,11 @@ pub async fn cache_1_a_put_after_an_invalidation_is_refused(fixture: &CacheFixtu
     assert!(!cache.put(&key, stale, version(1)).await, "asked for again");
     assert!(cache.put(&key, fresh, version(2)).await);
     // Even a value that claims to be newer: its ticket says when it was loaded.
-    assert!(
-        !cache.put(&key, stale, version(3)).await,
-        "a newer one is held"
-    );
+    assert!(!cache.put(&key, stale, version(3)).await, "a newer one is held");
     assert_eq!(held(cache, &key).await, Some(2));
 
     cache.invalidate(&key).await;
-    assert!(
-        !cache.put(&key, fresh, version(2)).await,
-        "used tickets too"
-    );
+    assert!(!cache.put(&key, fresh, version(2)).await, "used tickets too");
     assert_eq!(held(cache, &key).await, None);
 }
 
@@ -237,10 +225,7 @@ pub async fn cache_1_no_interleaving_answers_older(fixture: &CacheFixture) {
                         assert!(is <= truth, "{at}: {is} before it happened");
                         answered = is;
                     }
-                    Lookup::Miss(ticket) => loaders.push(Loader {
-                        ticket,
-                        loaded: None,
-                    }),
+                    Lookup::Miss(ticket) => loaders.push(Loader { ticket, loaded: None }),
                 },
                 6 | 7 if !loaders.is_empty() => {
                     let loader = dice.roll(loaders.len());
@@ -263,10 +248,18 @@ pub async fn cache_1_no_interleaving_answers_older(fixture: &CacheFixture) {
     }
 }
 
-/// The same with real races: one task commits and tells the cache, seven look up, load and put.
+/// The same with real races: one task commits and tells the cache, mostly by an invalidation or
+/// always by a clear; seven look up, load and put.
 pub async fn cache_1_no_race_answers_older(fixture: &CacheFixture) {
+    for clears in [64, 1] {
+        race_loaders(fixture, clears).await;
+    }
+}
+
+/// Every so-many-th commit is told by a clear.
+async fn race_loaders(fixture: &CacheFixture, clears: i64) {
     const COMMITS: i64 = 2_000;
-    let key = AccountKey::from("acme");
+    let key = AccountKey::from(format!("account-{clears}").as_str());
     let truth = Arc::new(AtomicI64::new(1));
     let told = Arc::new(AtomicI64::new(0));
     let answered = Arc::new(AtomicI64::new(0));
@@ -280,7 +273,7 @@ pub async fn cache_1_no_race_answers_older(fixture: &CacheFixture) {
                 for commit in 2..=COMMITS {
                     truth.store(commit, Ordering::SeqCst);
                     tokio::task::yield_now().await;
-                    if commit % 64 == 0 {
+                    if commit % clears == 0 {
                         cache.clear().await;
                     } else {
                         cache.invalidate(&key).await;
@@ -292,9 +285,7 @@ pub async fn cache_1_no_race_answers_older(fixture: &CacheFixture) {
             }
             loop {
                 let over = told.load(Ordering::SeqCst) == COMMITS;
-                let floor = told
-                    .load(Ordering::SeqCst)
-                    .max(answered.load(Ordering::SeqCst));
+                let floor = told.load(Ordering::SeqCst).max(answered.load(Ordering::SeqCst));
                 match cache.get(&key).await {
                     Lookup::Hit(access) => {
                         let is = access.version;

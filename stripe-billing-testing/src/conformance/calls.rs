@@ -38,10 +38,7 @@ pub async fn call_store_begin_inserts_one_row_whoever_races(fixture: &Fixture) {
     let winner = (0..50).find(|n| first.fingerprint == format!("print-{n}"));
     let winner = winner.expect("one of them inserted it");
     assert_eq!(first.started_at, at(winner));
-    assert_eq!(
-        (first.key.as_str(), first.result.as_deref()),
-        ("customer:acme", None)
-    );
+    assert_eq!((first.key.as_str(), first.result.as_deref()), ("customer:acme", None));
 }
 
 /// Whoever begins later reads the row as it is, whatever was asked for; times come back exactly
@@ -57,25 +54,16 @@ pub async fn call_store_begin_returns_the_row_as_it_is(fixture: &Fixture) {
     assert_eq!(begin(other, "customer:acme", "print-2", 50).await, first);
     let result = r#"{"id": "cus_1", "name": "Zoë 🎉 \"quoted\""}"#;
     assert!(finish(store, "customer:acme", first.generation, result).await);
-    let finished = Call {
-        result: Some(result.to_owned()),
-        ..first
-    };
+    let finished = Call { result: Some(result.to_owned()), ..first };
     assert_eq!(begin(other, "customer:acme", "print-3", 60).await, finished);
-    assert_ne!(
-        begin(store, "checkout:acme", "print-1", 70).await.key,
-        finished.key
-    );
+    assert_ne!(begin(store, "checkout:acme", "print-1", 70).await.key, finished.key);
 }
 
 /// A generation gets its result once; another generation's result is refused, as is one for a key
 /// that nobody claimed.
 pub async fn call_store_finish_counts_once_and_for_its_generation(fixture: &Fixture) {
     let store = fixture.node().as_ref();
-    assert!(
-        !finish(store, "customer:acme", 1, "{}").await,
-        "nobody began"
-    );
+    assert!(!finish(store, "customer:acme", 1, "{}").await, "nobody began");
     let call = begin(store, "customer:acme", "print-1", 0).await;
     for wrong in [call.generation - 1, call.generation + 1] {
         assert!(!finish(store, &call.key, wrong, "{}").await);
@@ -104,21 +92,12 @@ pub async fn call_store_restart_opens_the_next_generation(fixture: &Fixture) {
     };
     assert_eq!(second, expected);
 
-    assert!(
-        !restart(store, &first, "print-3", 102).await,
-        "that is over"
-    );
+    assert!(!restart(store, &first, "print-3", 102).await, "that is over");
     assert!(!finish(store, &first.key, first.generation, "{}").await);
     assert_eq!(begin(store, &first.key, "print-9", 103).await, second);
-    let unknown = Call {
-        key: "checkout:nobody".to_owned(),
-        ..first
-    };
+    let unknown = Call { key: "checkout:nobody".to_owned(), ..first };
     assert!(!restart(store, &unknown, "print-1", 104).await);
-    assert!(
-        restart(store, &second, "print-1", 105).await,
-        "unfinished as well"
-    );
+    assert!(restart(store, &second, "print-1", 105).await, "unfinished as well");
 }
 
 /// Of eight simultaneous restarts of one generation one counts.

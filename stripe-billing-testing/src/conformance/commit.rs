@@ -34,10 +34,7 @@ async fn assert_unwritten(store: &dyn Store, key: &SubjectKey, version: i64) {
     let stats = store.stats(at(5)).await.expect("stats");
     assert!(stats.outbox.values().all(|count| *count == 0), "no fact");
     let account = AccountKey::from("acme");
-    let subjects = store
-        .subjects_of(&account, None)
-        .await
-        .expect("subjects_of");
+    let subjects = store.subjects_of(&account, None).await.expect("subjects_of");
     assert!(subjects.is_empty(), "no account is written");
 }
 
@@ -53,10 +50,7 @@ pub async fn event_store_4_everything_is_written_together(fixture: &Fixture) {
     assert_eq!((written.version, seats(&written)), (1, Some(3)));
     assert_eq!(written.links, linked("acme"));
     let account = AccountKey::from("acme");
-    let subjects = other
-        .subjects_of(&account, None)
-        .await
-        .expect("subjects_of");
+    let subjects = other.subjects_of(&account, None).await.expect("subjects_of");
     assert_eq!(subjects, [written]);
     let facts = claim_outbox(other, at(6)).await;
     assert_eq!(facts.len(), 1);
@@ -75,10 +69,7 @@ pub async fn event_store_4_conflict_if_and_only_if_the_version_moved(fixture: &F
     let held = take(store, "evt_1", at(0)).await;
     for wrong in [1, 7] {
         let decision = everything(&key, wrong, 1);
-        assert_eq!(
-            commit(store, &held.lease, &decision).await,
-            Commit::Conflict
-        );
+        assert_eq!(commit(store, &held.lease, &decision).await, Commit::Conflict);
         assert_unwritten(store, &key, 0).await;
         assert_eq!(summary(store, "evt_1").await.status, "processing");
     }
@@ -89,16 +80,10 @@ pub async fn event_store_4_conflict_if_and_only_if_the_version_moved(fixture: &F
         let held = take(store, &format!("evt_{n}"), at(n)).await;
         for wrong in [0, expected - 1, expected + 1] {
             let decision = everything(&key, wrong, 1);
-            assert_eq!(
-                commit(store, &held.lease, &decision).await,
-                Commit::Conflict
-            );
+            assert_eq!(commit(store, &held.lease, &decision).await, Commit::Conflict);
             assert_unwritten(store, &key, expected).await;
         }
-        assert!(
-            claim(store, at(n + 1)).await.is_empty(),
-            "it is still leased"
-        );
+        assert!(claim(store, at(n + 1)).await.is_empty(), "it is still leased");
         let decision = changes(&key, expected, at(n));
         assert_eq!(commit(store, &held.lease, &decision).await, Commit::Done);
         assert_eq!(load(store, &key).await.version, expected + 1);
@@ -152,10 +137,7 @@ pub async fn event_store_4_a_lost_lease_writes_nothing(fixture: &Fixture) {
         assert_unwritten(store, &key, 0).await;
     }
     assert_eq!(summary(store, "evt_1").await.status, "processing");
-    let nobodys = Lease {
-        seq: lost.lease.seq + 1_000,
-        epoch: 1,
-    };
+    let nobodys = Lease { seq: lost.lease.seq + 1_000, epoch: 1 };
     let outcome = commit(store, &nobodys, &everything(&key, 0, 1)).await;
     assert_eq!(outcome, Commit::LeaseLost);
     assert_unwritten(store, &key, 0).await;
@@ -189,19 +171,13 @@ pub async fn event_store_4_records_are_replaced_and_may_stop_being_current(fixtu
     let store = fixture.node().as_ref();
     let key = subject("cus_1");
     let steps = [
-        vec![
-            current(&subscription("sub_1", 1)),
-            current(&invoice("in_1", "open")),
-        ],
+        vec![current(&subscription("sub_1", 1)), current(&invoice("in_1", "open"))],
         vec![past(&invoice("in_1", "paid"))],
         vec![current(&subscription("sub_1", 2))],
     ];
     for (version, records) in (0..).zip(steps) {
         let held = take(store, &format!("evt_{version}"), at(version)).await;
-        let decision = Changes {
-            records,
-            ..changes(&key, version, at(version))
-        };
+        let decision = Changes { records, ..changes(&key, version, at(version)) };
         assert_eq!(commit(store, &held.lease, &decision).await, Commit::Done);
     }
     let plain = load(store, &key).await;
@@ -210,10 +186,7 @@ pub async fn event_store_4_records_are_replaced_and_may_stop_being_current(fixtu
     assert_eq!(plain.records, expected.into());
     let invoice = invoice("in_1", "paid");
     let named = load_with(store, &key, &[invoice.object()]).await;
-    let expected = [
-        (subscription.object(), subscription),
-        (invoice.object(), invoice),
-    ];
+    let expected = [(subscription.object(), subscription), (invoice.object(), invoice)];
     assert_eq!(named.records, expected.into());
 }
 
@@ -223,30 +196,16 @@ pub async fn event_store_4_a_commit_settles_in_every_way(fixture: &Fixture) {
     let key = subject("cus_1");
     let ways = [
         (Settlement::Processed, "processed", false),
-        (
-            Settlement::Ignored(IgnoreReason::Superseded),
-            "ignored",
-            false,
-        ),
+        (Settlement::Ignored(IgnoreReason::Superseded), "ignored", false),
         (Settlement::Parked(ParkReason::Unlinked), "parked", false),
         (Settlement::Dead(failure()), "dead", false),
-        (
-            Settlement::Retry {
-                due: at(500),
-                failure: failure(),
-            },
-            "retry_wait",
-            true,
-        ),
+        (Settlement::Retry { due: at(500), failure: failure() }, "retry_wait", true),
         (Settlement::Released, "received", true),
     ];
     for (version, (settlement, status, comes_back)) in (0..).zip(ways) {
         let id = format!("evt_{status}");
         let held = take(store, &id, at(version)).await;
-        let decision = Changes {
-            settlement,
-            ..changes(&key, version, at(version))
-        };
+        let decision = Changes { settlement, ..changes(&key, version, at(version)) };
         assert_eq!(commit(store, &held.lease, &decision).await, Commit::Done);
         assert_eq!(load(store, &key).await.version, version + 1);
         assert_eq!(summary(store, &id).await.status, status);

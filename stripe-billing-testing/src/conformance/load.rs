@@ -47,14 +47,8 @@ pub async fn event_store_3_current_records_and_named_ones_are_loaded(fixture: &F
     let expected = [&now, &open].map(|record| (record.object(), record.clone()));
     assert_eq!(plain.records, expected.into());
 
-    let nowhere = ObjectRef {
-        kind: ObjectKind::Invoice,
-        id: "in_nowhere".to_owned(),
-    };
-    let another_kind = ObjectRef {
-        kind: ObjectKind::Customer,
-        id: "in_older".to_owned(),
-    };
+    let nowhere = ObjectRef { kind: ObjectKind::Invoice, id: "in_nowhere".to_owned() };
+    let another_kind = ObjectRef { kind: ObjectKind::Customer, id: "in_older".to_owned() };
     let named = [paid.object(), now.object(), nowhere, another_kind];
     let named = load_with(other, &key, &named).await;
     let expected = [&now, &open, &paid].map(|record| (record.object(), record.clone()));
@@ -97,11 +91,8 @@ pub async fn event_store_3_version_and_records_are_of_one_instant(fixture: &Fixt
         version = seen.version;
         if version > 0 {
             assert_eq!(seen.links, linked_at("acme", version));
-            let expected = [
-                subscription("sub_0", version),
-                subscription("sub_1", version),
-            ]
-            .map(|record| (record.object(), record));
+            let expected = [subscription("sub_0", version), subscription("sub_1", version)]
+                .map(|record| (record.object(), record));
             assert_eq!(seen.records, expected.into());
         }
         if over {
@@ -135,10 +126,7 @@ pub async fn event_store_3_tenants_are_apart(fixture: &Fixture) {
     }
     let mut elsewhere = connected("acct_1");
     elsewhere.livemode = false;
-    assert_eq!(
-        load(store, &subject_of(elsewhere, "cus_1")).await.version,
-        0
-    );
+    assert_eq!(load(store, &subject_of(elsewhere, "cus_1")).await.version, 0);
 }
 
 /// Ids of subjects and objects are compared exactly.
@@ -162,10 +150,7 @@ pub async fn event_store_3_ids_are_compared_exactly(fixture: &Fixture) {
     let held = take(store, "evt_objects", at(100)).await;
     let key = subject("cus_objects");
     let decision = Changes {
-        records: ODD_IDS
-            .iter()
-            .map(|id| past(&subscription(id, 1)))
-            .collect(),
+        records: ODD_IDS.iter().map(|id| past(&subscription(id, 1))).collect(),
         ..changes(&key, 0, at(100))
     };
     let done = store.commit(&held.lease, &decision).await.expect("commit");

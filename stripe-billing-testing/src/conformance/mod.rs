@@ -59,11 +59,7 @@ pub struct Fixture<T: ?Sized = dyn Store> {
 impl<T: ?Sized> Fixture<T> {
     /// A plugin with nothing in it.
     pub fn new(node: Arc<T>) -> Self {
-        Self {
-            node,
-            other: None,
-            guard: None,
-        }
+        Self { node, other: None, guard: None }
     }
 
     /// With a second handle to the same data, as another node has it.
@@ -92,11 +88,7 @@ impl<T: ?Sized> Fixture<T> {
 
     /// One of both handles in turn.
     fn turn(&self, number: usize) -> Arc<T> {
-        let node = if number.is_multiple_of(2) {
-            self.node()
-        } else {
-            self.other()
-        };
+        let node = if number.is_multiple_of(2) { self.node() } else { self.other() };
         Arc::clone(node)
     }
 }
@@ -123,10 +115,8 @@ where
     M: AsyncFnOnce() -> Option<Fixture<T>>,
     C: AsyncFnOnce(&Fixture<T>),
 {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(4)
-        .enable_all()
-        .build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => panic!("{case}: no runtime: {error}"),

@@ -25,10 +25,7 @@ pub async fn event_store_5_the_same_fact_is_kept_once(fixture: &Fixture) {
         let held = take(store, &format!("evt_{n}"), at(n)).await;
         let key = subject(customer);
         let version = load(store, &key).await.version;
-        let decision = Changes {
-            outbox,
-            ..changes(&key, version, at(n))
-        };
+        let decision = Changes { outbox, ..changes(&key, version, at(n)) };
         let done = store.commit(&held.lease, &decision).await.expect("commit");
         assert_eq!(done, Commit::Done);
         for claimed in claim_outbox(store, at(n)).await {
@@ -49,10 +46,7 @@ pub async fn event_store_5_another_fact_under_the_key_fails_and_writes_nothing(f
     let store = fixture.node().as_ref();
     let key = subject("cus_1");
     let held = take(store, "evt_1", at(0)).await;
-    let decision = Changes {
-        outbox: vec![paid("in_1", 1_500)],
-        ..changes(&key, 0, at(0))
-    };
+    let decision = Changes { outbox: vec![paid("in_1", 1_500)], ..changes(&key, 0, at(0)) };
     let done = store.commit(&held.lease, &decision).await.expect("commit");
     assert_eq!(done, Commit::Done);
 
@@ -62,10 +56,7 @@ pub async fn event_store_5_another_fact_under_the_key_fails_and_writes_nothing(f
         records: vec![current(&subscription("sub_1", 1))],
         ..changes(&key, 1, at(1))
     };
-    let twice = Changes {
-        outbox: vec![paid("in_2", 1), paid("in_2", 2)],
-        ..stored.clone()
-    };
+    let twice = Changes { outbox: vec![paid("in_2", 1), paid("in_2", 2)], ..stored.clone() };
     for decision in [stored, twice] {
         let error = store.commit(&held.lease, &decision).await;
         let error = error.expect_err("the key stands for another fact");
@@ -86,12 +77,7 @@ pub async fn event_store_5_another_fact_under_the_key_fails_and_writes_nothing(f
 /// The same key in another mode or another Stripe account is another fact.
 pub async fn event_store_5_keys_are_unique_per_tenant(fixture: &Fixture) {
     let store = fixture.node().as_ref();
-    let tenants = [
-        live(),
-        test_mode(),
-        connected("acct_1"),
-        connected("acct_A"),
-    ];
+    let tenants = [live(), test_mode(), connected("acct_1"), connected("acct_A")];
     for (n, tenant) in (0..).zip(tenants) {
         let id = format!("evt_{n}");
         let held = take_of(store, tenant.clone(), &id, at(n)).await;

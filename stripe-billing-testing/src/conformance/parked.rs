@@ -11,9 +11,7 @@ use super::sample::{
 };
 
 fn unknown_price(catalog: &str) -> ParkReason {
-    ParkReason::UnknownPrice {
-        catalog: catalog.to_owned(),
-    }
+    ParkReason::UnknownPrice { catalog: catalog.to_owned() }
 }
 
 /// Receives an event and parks it with a commit, as an event that brought something is.
@@ -21,10 +19,8 @@ async fn park(store: &dyn Store, tenant: Tenant, id: &str, customer: &str, reaso
     let held = take_of(store, tenant.clone(), id, at(0)).await;
     let key = subject_of(tenant, customer);
     let version = load(store, &key).await.version;
-    let decision = Changes {
-        settlement: Settlement::Parked(reason),
-        ..changes(&key, version, at(1))
-    };
+    let decision =
+        Changes { settlement: Settlement::Parked(reason), ..changes(&key, version, at(1)) };
     let done = store.commit(&held.lease, &decision).await.expect("commit");
     assert_eq!(done, Commit::Done);
 }
@@ -42,10 +38,7 @@ async fn park_unchanged(store: &dyn Store, id: &str, customer: &str, reason: Par
 
 async fn commit_on(store: &dyn Store, key: &SubjectKey, id: &str, change: Changes) {
     let held = take_of(store, key.tenant.clone(), id, at(10)).await;
-    let decision = Changes {
-        expected_version: load(store, key).await.version,
-        ..change
-    };
+    let decision = Changes { expected_version: load(store, key).await.version, ..change };
     let done = store.commit(&held.lease, &decision).await.expect("commit");
     assert_eq!(done, Commit::Done);
 }
@@ -61,14 +54,7 @@ pub async fn parked_a_link_releases_its_subjects_events(fixture: &Fixture) {
     park(store, live(), "evt_other", "cus_2", unlinked()).await;
     park(store, live(), "evt_case", "CUS_1", unlinked()).await;
     park(store, test_mode(), "evt_mode", "cus_1", unlinked()).await;
-    park(
-        store,
-        connected("acct_1"),
-        "evt_connected",
-        "cus_1",
-        unlinked(),
-    )
-    .await;
+    park(store, connected("acct_1"), "evt_connected", "cus_1", unlinked()).await;
 
     let key = subject("cus_1");
     let link = Changes {
@@ -78,10 +64,7 @@ pub async fn parked_a_link_releases_its_subjects_events(fixture: &Fixture) {
     };
     commit_on(store, &key, "evt_link", link).await;
     let released = summary(store, "evt_own_1").await;
-    assert_eq!(
-        (released.status.as_str(), released.attempts),
-        ("received", 0)
-    );
+    assert_eq!((released.status.as_str(), released.attempts), ("received", 0));
     assert_eq!(released.reason, None);
     assert_eq!(summary(store, "evt_link").await.status, "parked");
 
@@ -119,14 +102,7 @@ pub async fn parked_a_catalog_releases_what_others_parked(fixture: &Fixture) {
     park(store, live(), "evt_old", "cus_1", unknown_price("old")).await;
     park(store, live(), "evt_older", "cus_2", unknown_price("older")).await;
     park(store, live(), "evt_prefix", "cus_2", unknown_price("ne")).await;
-    park(
-        store,
-        test_mode(),
-        "evt_mode",
-        "cus_1",
-        unknown_price("old"),
-    )
-    .await;
+    park(store, test_mode(), "evt_mode", "cus_1", unknown_price("old")).await;
     park_unchanged(store, "evt_settled", "cus_3", unknown_price("old")).await;
     park(store, live(), "evt_new", "cus_1", unknown_price("new")).await;
     park(store, live(), "evt_unlinked", "cus_1", ParkReason::Unlinked).await;
@@ -139,12 +115,6 @@ pub async fn parked_a_catalog_releases_what_others_parked(fixture: &Fixture) {
     let due = claim(store, at(10)).await;
     let mut due = ids(&due);
     due.sort_unstable();
-    let expected = [
-        "evt_mode",
-        "evt_old",
-        "evt_older",
-        "evt_prefix",
-        "evt_settled",
-    ];
+    let expected = ["evt_mode", "evt_old", "evt_older", "evt_prefix", "evt_settled"];
     assert_eq!(due, expected);
 }

@@ -23,20 +23,10 @@ const DIFFERS: Receipt = Receipt::Duplicate { differs: true };
 pub async fn event_store_1_receive_is_idempotent_by_account_mode_and_id(fixture: &Fixture) {
     let mut connected_test = connected("acct_1");
     connected_test.livemode = false;
-    let tenants = [
-        live(),
-        test_mode(),
-        connected("acct_1"),
-        connected_test,
-        connected("acct_2"),
-    ];
+    let tenants = [live(), test_mode(), connected("acct_1"), connected_test, connected("acct_2")];
     for tenant in &tenants {
         let event = event_of(tenant.clone(), "evt_1", at(0));
-        let first = fixture
-            .node()
-            .receive(event.clone())
-            .await
-            .expect("receive");
+        let first = fixture.node().receive(event.clone()).await.expect("receive");
         assert_eq!(first, Receipt::Stored, "{tenant}");
         for node in [fixture.node(), fixture.other()] {
             let again = node.receive(event.clone()).await.expect("receive");
@@ -46,10 +36,7 @@ pub async fn event_store_1_receive_is_idempotent_by_account_mode_and_id(fixture:
     let claimed = claim(fixture.other().as_ref(), at(1)).await;
     let stored: Vec<_> = claimed.iter().map(|one| &one.event.key.tenant).collect();
     assert_eq!(stored.len(), tenants.len());
-    assert_eq!(
-        stored.into_iter().collect::<BTreeSet<_>>(),
-        tenants.iter().collect()
-    );
+    assert_eq!(stored.into_iter().collect::<BTreeSet<_>>(), tenants.iter().collect());
 }
 
 /// Of fifty simultaneous deliveries through two nodes one is stored; the others are duplicates.
@@ -78,10 +65,7 @@ pub async fn event_store_1_other_content_is_flagged_and_delivery_counts_are_not(
                 "data": {{"object": {{"id": "in_1", "total": {amount}}}}}}}"#
         ))
     };
-    let with = |payload: Bytes| ReceivedEvent {
-        payload,
-        ..event("evt_1", at(0))
-    };
+    let with = |payload: Bytes| ReceivedEvent { payload, ..event("evt_1", at(0)) };
     let first = store.receive(with(body(1_500, 2))).await.expect("receive");
     assert_eq!(first, Receipt::Stored);
     for harmless in [
@@ -110,17 +94,11 @@ pub async fn event_store_1_other_content_is_flagged_and_delivery_counts_are_not(
 pub async fn event_store_1_an_event_comes_back_exactly(fixture: &Fixture) {
     let base = event("evt_plain", at(0));
     let with = |id: &str, payload: Bytes| ReceivedEvent {
-        key: EventKey {
-            id: id.to_owned(),
-            ..base.key.clone()
-        },
+        key: EventKey { id: id.to_owned(), ..base.key.clone() },
         payload,
         ..base.clone()
     };
-    let long = format!(
-        r#"{{"id":"evt_long","note":"{}"}}"#,
-        "naïve ☃ 😀 ".repeat(13_000)
-    );
+    let long = format!(r#"{{"id":"evt_long","note":"{}"}}"#, "naïve ☃ 😀 ".repeat(13_000));
     assert!(long.len() > 200_000);
     let odd = "{ \"b\":1,\t\"a\": 1.50,\r\n \"a\":1e2, \"nul\":\"\\u0000\", \"q\":\"'%_\\\\\" }\n";
     let events = [
@@ -137,11 +115,7 @@ pub async fn event_store_1_an_event_comes_back_exactly(fixture: &Fixture) {
         },
     ];
     for event in &events {
-        let receipt = fixture
-            .node()
-            .receive(event.clone())
-            .await
-            .expect("receive");
+        let receipt = fixture.node().receive(event.clone()).await.expect("receive");
         assert_eq!(receipt, Receipt::Stored);
     }
     let claimed = claim(fixture.other().as_ref(), at(1)).await;
@@ -187,11 +161,7 @@ pub async fn event_store_1_a_duplicate_changes_nothing(fixture: &Fixture) {
     let again = store.receive(event("evt_1", at(5))).await.expect("receive");
     assert!(matches!(again, Receipt::Duplicate { .. }));
     assert!(claim(store, at(6)).await.is_empty());
-    let settled = Settled {
-        settlement: Settlement::Processed,
-        subject: None,
-        now: at(7),
-    };
+    let settled = Settled { settlement: Settlement::Processed, subject: None, now: at(7) };
     let settled = store.settle(&held.lease, &settled).await.expect("settle");
     assert!(settled, "the lease still holds");
 

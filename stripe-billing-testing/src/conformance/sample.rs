@@ -53,10 +53,7 @@ pub(crate) fn test_mode() -> Tenant {
 }
 
 pub(crate) fn connected(account: &str) -> Tenant {
-    Tenant {
-        stripe_account: Some(account.to_owned()),
-        livemode: true,
-    }
+    Tenant { stripe_account: Some(account.to_owned()), livemode: true }
 }
 
 /// An event of the platform in live mode.
@@ -67,10 +64,7 @@ pub(crate) fn event(id: &str, received_at: DateTime<Utc>) -> ReceivedEvent {
 pub(crate) fn event_of(tenant: Tenant, id: &str, received_at: DateTime<Utc>) -> ReceivedEvent {
     let created = received_at.timestamp() - 2;
     ReceivedEvent {
-        key: EventKey {
-            tenant,
-            id: id.to_owned(),
-        },
+        key: EventKey { tenant, id: id.to_owned() },
         kind: EventKind::Snapshot,
         event_type: "invoice.paid".to_owned(),
         api_version: Some(Shape::New.api_version().to_owned()),
@@ -85,12 +79,7 @@ pub(crate) fn event_of(tenant: Tenant, id: &str, received_at: DateTime<Utc>) -> 
 }
 
 pub(crate) fn claiming(limit: u32, now: DateTime<Utc>) -> ClaimRequest {
-    ClaimRequest {
-        worker: "worker-1".to_owned(),
-        limit,
-        lease: TimeDelta::seconds(LEASE),
-        now,
-    }
+    ClaimRequest { worker: "worker-1".to_owned(), limit, lease: TimeDelta::seconds(LEASE), now }
 }
 
 pub(crate) async fn claim(store: &dyn Store, now: DateTime<Utc>) -> Vec<ClaimedEvent> {
@@ -126,17 +115,11 @@ pub(crate) async fn retake(store: &dyn Store, id: &str, now: DateTime<Utc>) -> C
 }
 
 pub(crate) fn ids(claimed: &[ClaimedEvent]) -> Vec<&str> {
-    claimed
-        .iter()
-        .map(|claimed| claimed.event.key.id.as_str())
-        .collect()
+    claimed.iter().map(|claimed| claimed.event.key.id.as_str()).collect()
 }
 
 pub(crate) fn keys(claimed: &[ClaimedEntry]) -> Vec<&str> {
-    claimed
-        .iter()
-        .map(|claimed| claimed.entry.key.as_str())
-        .collect()
+    claimed.iter().map(|claimed| claimed.entry.key.as_str()).collect()
 }
 
 pub(crate) fn subject(id: &str) -> SubjectKey {
@@ -144,10 +127,7 @@ pub(crate) fn subject(id: &str) -> SubjectKey {
 }
 
 pub(crate) fn subject_of(tenant: Tenant, id: &str) -> SubjectKey {
-    SubjectKey {
-        tenant,
-        id: id.to_owned(),
-    }
+    SubjectKey { tenant, id: id.to_owned() }
 }
 
 pub(crate) async fn load(store: &dyn Store, subject: &SubjectKey) -> Subject {
@@ -159,19 +139,13 @@ pub(crate) async fn load_with(
     subject: &SubjectKey,
     objects: &[ObjectRef],
 ) -> Subject {
-    let request = LoadRequest {
-        subject: subject.clone(),
-        objects: objects.to_vec(),
-    };
+    let request = LoadRequest { subject: subject.clone(), objects: objects.to_vec() };
     store.load(&request).await.expect("load")
 }
 
 /// The event as operators see it.
 pub(crate) async fn summary(store: &dyn Store, id: &str) -> EventSummary {
-    let query = EventQuery {
-        limit: 1_000,
-        ..EventQuery::default()
-    };
+    let query = EventQuery { limit: 1_000, ..EventQuery::default() };
     let events = store.events(&query).await.expect("events");
     let found = events.into_iter().find(|event| event.key.id == id);
     found.unwrap_or_else(|| panic!("{id} is not listed"))
@@ -203,17 +177,11 @@ pub(crate) fn seats(subject: &Subject) -> Option<i64> {
 }
 
 pub(crate) fn current(record: &Record) -> RecordWrite {
-    RecordWrite {
-        record: record.clone(),
-        current: true,
-    }
+    RecordWrite { record: record.clone(), current: true }
 }
 
 pub(crate) fn past(record: &Record) -> RecordWrite {
-    RecordWrite {
-        record: record.clone(),
-        current: false,
-    }
+    RecordWrite { record: record.clone(), current: false }
 }
 
 /// Links to an account.
@@ -258,13 +226,8 @@ pub(crate) fn linking(
 
 /// The fact that a subscription started.
 pub(crate) fn started(subscription: &str) -> OutboxEntry {
-    let event = DomainEvent::SubscriptionStarted {
-        subscription: subscription.to_owned(),
-    };
-    OutboxEntry {
-        key: event.key(),
-        event,
-    }
+    let event = DomainEvent::SubscriptionStarted { subscription: subscription.to_owned() };
+    OutboxEntry { key: event.key(), event }
 }
 
 /// The fact that an invoice is paid, with its total in minor units.
@@ -275,10 +238,7 @@ pub(crate) fn paid(invoice: &str, total: i64) -> OutboxEntry {
         total: Some(total),
         currency: Some("usd".to_owned()),
     };
-    OutboxEntry {
-        key: event.key(),
-        event,
-    }
+    OutboxEntry { key: event.key(), event }
 }
 
 pub(crate) fn failure() -> Failure {

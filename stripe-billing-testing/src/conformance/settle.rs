@@ -11,11 +11,7 @@ use super::sample::{LEASE, at, claim, failure, retake, summary, take};
 const LATER: i64 = 86_400 * 30;
 
 async fn settle(store: &dyn Store, lease: &Lease, settlement: Settlement, now: i64) -> bool {
-    let settled = Settled {
-        settlement,
-        subject: Some("cus_1".to_owned()),
-        now: at(now),
-    };
+    let settled = Settled { settlement, subject: Some("cus_1".to_owned()), now: at(now) };
     store.settle(lease, &settled).await.expect("settle")
 }
 
@@ -38,28 +34,17 @@ pub async fn event_store_6_every_settlement_does_what_it_says(fixture: &Fixture)
             "ignored",
             Some("connected_account"),
         ),
-        (
-            "evt_3",
-            Settlement::Parked(ParkReason::Unlinked),
-            "parked",
-            Some("unlinked"),
-        ),
+        ("evt_3", Settlement::Parked(ParkReason::Unlinked), "parked", Some("unlinked")),
         (
             "evt_4",
-            Settlement::Parked(ParkReason::UnknownPrice {
-                catalog: "f00d".to_owned(),
-            }),
+            Settlement::Parked(ParkReason::UnknownPrice { catalog: "f00d".to_owned() }),
             "parked",
             Some("catalog:f00d"),
         ),
     ];
     for (id, settlement, status, reason) in resting {
         let (_, event) = settled(store, id, settlement).await;
-        let found = (
-            event.status.as_str(),
-            event.reason.as_deref(),
-            event.attempts,
-        );
+        let found = (event.status.as_str(), event.reason.as_deref(), event.attempts);
         assert_eq!(found, (status, reason, 0));
         assert!(claim(store, at(LATER)).await.is_empty(), "{status} rests");
     }
@@ -70,29 +55,17 @@ pub async fn event_store_6_every_settlement_does_what_it_says(fixture: &Fixture)
     assert_eq!(dead.message, Some(failure().message));
     assert!(claim(store, at(LATER)).await.is_empty(), "dead is for ever");
 
-    let retry = Settlement::Retry {
-        due: at(500),
-        failure: failure(),
-    };
+    let retry = Settlement::Retry { due: at(500), failure: failure() };
     let (_, waiting) = settled(store, "evt_retry", retry).await;
-    assert_eq!(
-        (waiting.status.as_str(), waiting.attempts),
-        ("retry_wait", 1)
-    );
+    assert_eq!((waiting.status.as_str(), waiting.attempts), ("retry_wait", 1));
     assert_eq!(waiting.message, Some(failure().message));
-    assert!(
-        claim(store, at(499)).await.is_empty(),
-        "not before its time"
-    );
+    assert!(claim(store, at(499)).await.is_empty(), "not before its time");
     let again = retake(store, "evt_retry", at(500)).await;
     assert_eq!((again.attempts, again.crashes), (1, 0));
     assert!(settle(store, &again.lease, Settlement::Processed, 510).await);
 
     let (_, released) = settled(store, "evt_released", Settlement::Released).await;
-    assert_eq!(
-        (released.status.as_str(), released.attempts),
-        ("received", 0)
-    );
+    assert_eq!((released.status.as_str(), released.attempts), ("received", 0));
     let again = retake(store, "evt_released", at(10)).await;
     assert_eq!((again.attempts, again.crashes), (0, 0));
 }
@@ -103,20 +76,11 @@ pub async fn event_store_6_an_old_epoch_settles_nothing(fixture: &Fixture) {
     let lost = take(store, "evt_1", at(0)).await;
     let holder = retake(other, "evt_1", at(LEASE + 1)).await;
     let before = summary(store, "evt_1").await;
-    let newer = Lease {
-        epoch: holder.lease.epoch + 1,
-        ..holder.lease
-    };
-    let nobodys = Lease {
-        seq: holder.lease.seq + 1_000,
-        ..holder.lease
-    };
+    let newer = Lease { epoch: holder.lease.epoch + 1, ..holder.lease };
+    let nobodys = Lease { seq: holder.lease.seq + 1_000, ..holder.lease };
     for lease in [&lost.lease, &newer, &nobodys] {
-        for settlement in [
-            Settlement::Processed,
-            Settlement::Dead(failure()),
-            Settlement::Released,
-        ] {
+        for settlement in [Settlement::Processed, Settlement::Dead(failure()), Settlement::Released]
+        {
             assert!(!settle(store, lease, settlement, LEASE + 2).await);
         }
     }
@@ -128,10 +92,7 @@ pub async fn event_store_6_an_old_epoch_settles_nothing(fixture: &Fixture) {
 /// A settled event is not settled again under the same lease, however it ended.
 pub async fn event_store_6_an_event_is_settled_once(fixture: &Fixture) {
     let store = fixture.node().as_ref();
-    let retry = Settlement::Retry {
-        due: at(LATER),
-        failure: failure(),
-    };
+    let retry = Settlement::Retry { due: at(LATER), failure: failure() };
     let ways = [
         ("evt_1", Settlement::Processed),
         ("evt_2", Settlement::Parked(ParkReason::Unlinked)),
@@ -152,10 +113,7 @@ pub async fn event_store_6_one_of_simultaneous_settlements_counts(fixture: &Fixt
     let answers = race(8, |number| {
         let (node, lease) = (fixture.turn(number), held.lease.clone());
         let retry = Settled {
-            settlement: Settlement::Retry {
-                due: at(100),
-                failure: failure(),
-            },
+            settlement: Settlement::Retry { due: at(100), failure: failure() },
             subject: None,
             now: at(1),
         };

@@ -33,11 +33,7 @@ struct Story {
 
 impl Story {
     fn new(name: &'static str, shape: Shape) -> Self {
-        Self {
-            name,
-            shape,
-            events: Vec::new(),
-        }
+        Self { name, shape, events: Vec::new() }
     }
 
     fn builder(&self, created: i64, event_type: &str) -> EventBuilder {
@@ -54,10 +50,8 @@ impl Story {
 
     fn change(&mut self, created: i64, before: &SubscriptionObject, after: &SubscriptionObject) {
         let (before, after) = (before.render(self.shape), after.render(self.shape));
-        let event = self
-            .builder(created, "customer.subscription.updated")
-            .change(&before, &after)
-            .build();
+        let event =
+            self.builder(created, "customer.subscription.updated").change(&before, &after).build();
         self.events.push(event);
     }
 }
@@ -80,11 +74,7 @@ pub fn sign_up(shape: Shape) -> Vec<Bytes> {
     let paid_at = START + 60;
     let active = subscription().created(paid_at);
     let incomplete = active.clone().status("incomplete");
-    story.tell(
-        paid_at,
-        "customer.subscription.created",
-        incomplete.render(shape),
-    );
+    story.tell(paid_at, "customer.subscription.created", incomplete.render(shape));
     story.change(paid_at, &incomplete, &active);
     let invoice = invoice("in_1")
         .status("paid")
@@ -112,18 +102,12 @@ pub fn cancel(shape: Shape) -> Vec<Bytes> {
     story.tell(START, "customer.subscription.created", active.render(shape));
 
     let asked = START + 5 * 86_400;
-    let will_end = active
-        .clone()
-        .cancel_at_period_end(true)
-        .canceled_at(Some(asked));
+    let will_end = active.clone().cancel_at_period_end(true).canceled_at(Some(asked));
     story.change(asked, &active, &will_end);
     story.change(asked + 3_600, &will_end, &active);
 
     let asked_again = START + 6 * 86_400;
-    let will_end_at = active
-        .clone()
-        .cancel_at(Some(end))
-        .canceled_at(Some(asked_again));
+    let will_end_at = active.clone().cancel_at(Some(end)).canceled_at(Some(asked_again));
     story.change(asked_again, &active, &will_end_at);
     let ended = will_end_at.status("canceled").ended_at(Some(end));
     story.tell(end, "customer.subscription.deleted", ended.render(shape));
@@ -163,11 +147,8 @@ pub fn failed_renewal(shape: Shape) -> Vec<Bytes> {
     let failed = failed.attempt_count(2).next_payment_attempt(Some(paid_at));
     story.tell(again, "invoice.payment_failed", failed.render(shape));
 
-    let paid = failed
-        .status("paid")
-        .attempt_count(3)
-        .next_payment_attempt(None)
-        .paid_at(Some(paid_at));
+    let paid =
+        failed.status("paid").attempt_count(3).next_payment_attempt(None).paid_at(Some(paid_at));
     story.tell(paid_at, "invoice.paid", paid.render(shape));
     story.change(paid_at, &past_due, &renewed);
     story.events
@@ -184,10 +165,7 @@ mod tests {
     use crate::conformance::Dice;
 
     fn told(events: &[Bytes]) -> Subject {
-        let key = SubjectKey {
-            tenant: Tenant::platform(true),
-            id: "cus_1".to_owned(),
-        };
+        let key = SubjectKey { tenant: Tenant::platform(true), id: "cus_1".to_owned() };
         let mut subject = Subject::new(key);
         for event in events {
             let event = Event::parse(event).unwrap();

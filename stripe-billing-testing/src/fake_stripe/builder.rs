@@ -104,8 +104,7 @@ impl FakeStripeBuilder {
         secret: impl Into<String>,
         version: impl Into<String>,
     ) -> Self {
-        self.endpoints
-            .push((url.into(), vec![secret.into()], Some(version.into())));
+        self.endpoints.push((url.into(), vec![secret.into()], Some(version.into())));
         self
     }
 
@@ -234,17 +233,10 @@ impl FakeStripeBuilder {
         let mut endpoints = Vec::with_capacity(self.endpoints.len());
         for (url, secrets, own) in self.endpoints {
             let version = own.map_or_else(|| Ok(api_version.clone()), version)?;
-            endpoints.push(Endpoint {
-                url,
-                secrets,
-                version,
-            });
+            endpoints.push(Endpoint { url, secrets, version });
         }
         let address = self.address;
-        let listen = |source| StartError::Listen {
-            address: address.clone(),
-            source,
-        };
+        let listen = |source| StartError::Listen { address: address.clone(), source };
         let listener = TcpListener::bind(&address).await.map_err(listen)?;
         let local: SocketAddr = listener.local_addr().map_err(listen)?;
 
@@ -285,10 +277,7 @@ impl FakeStripeBuilder {
             stopped,
         });
         serve(&inner, listener);
-        Ok(FakeStripe {
-            inner,
-            running: Arc::new(Running(stop)),
-        })
+        Ok(FakeStripe { inner, running: Arc::new(Running(stop)) })
     }
 }
 

@@ -70,9 +70,7 @@ pub(super) fn next_boundary(anchor: i64, interval: Interval, count: u32, after: 
         };
     // A lower estimate, so the loop runs a handful of times even for an anchor years ago.
     let longest = shortest + shortest / 9;
-    let mut n = u32::try_from(((after - anchor) / longest).max(0))
-        .unwrap_or(u32::MAX)
-        .max(1);
+    let mut n = u32::try_from(((after - anchor) / longest).max(0)).unwrap_or(u32::MAX).max(1);
     while n > 1 && boundary(anchor, interval, count, n - 1) > after {
         n -= 1;
     }
@@ -90,22 +88,14 @@ mod tests {
     use super::*;
 
     fn unix(date: &str) -> i64 {
-        DateTime::parse_from_rfc3339(&format!("{date}T12:00:00Z"))
-            .unwrap()
-            .timestamp()
+        DateTime::parse_from_rfc3339(&format!("{date}T12:00:00Z")).unwrap().timestamp()
     }
 
     #[test]
     fn month_ends_clamp_from_the_anchor_and_come_back() {
         let anchor = unix("2027-01-31");
         let mut at = anchor;
-        for expected in [
-            "2027-02-28",
-            "2027-03-31",
-            "2027-04-30",
-            "2027-05-31",
-            "2027-06-30",
-        ] {
+        for expected in ["2027-02-28", "2027-03-31", "2027-04-30", "2027-05-31", "2027-06-30"] {
             at = next_boundary(anchor, Interval::Month, 1, at);
             assert_eq!(at, unix(expected), "{expected}");
         }
@@ -128,14 +118,8 @@ mod tests {
     #[test]
     fn weeks_days_and_counts() {
         let anchor = unix("2027-01-01");
-        assert_eq!(
-            next_boundary(anchor, Interval::Week, 2, anchor),
-            unix("2027-01-15")
-        );
-        assert_eq!(
-            next_boundary(anchor, Interval::Day, 1, unix("2030-06-01")),
-            unix("2030-06-02")
-        );
+        assert_eq!(next_boundary(anchor, Interval::Week, 2, anchor), unix("2027-01-15"));
+        assert_eq!(next_boundary(anchor, Interval::Day, 1, unix("2030-06-01")), unix("2030-06-02"));
         assert_eq!(
             next_boundary(anchor, Interval::Month, 3, unix("2027-04-01")),
             unix("2027-07-01")

@@ -39,11 +39,7 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) const fn new(source: TimeSource, base: i64) -> Self {
-        Self {
-            source,
-            base,
-            held: None,
-        }
+        Self { source, base, held: None }
     }
 
     pub(super) fn now(&self) -> i64 {
@@ -79,8 +75,6 @@ impl Clock {
 
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Clock")
-            .field("now", &self.now())
-            .finish_non_exhaustive()
+        f.debug_struct("Clock").field("now", &self.now()).finish_non_exhaustive()
     }
 }

@@ -29,10 +29,7 @@ impl NewPrice {
     /// A price that bills every `interval`, in minor units. An empty id lets the fake choose one.
     #[must_use]
     pub fn recurring(id: &str, amount: i64, currency: &str, interval: Interval) -> Self {
-        Self {
-            recurring: Some((interval, 1)),
-            ..Self::one_time(id, amount, currency)
-        }
+        Self { recurring: Some((interval, 1)), ..Self::one_time(id, amount, currency) }
     }
 
     /// A price that is paid once, in minor units. An empty id lets the fake choose one.
@@ -143,10 +140,7 @@ impl NewSubscription {
 
 impl State {
     pub(super) fn add_price(&mut self, new: NewPrice) -> Result<String, ApiError> {
-        let taken = new
-            .id
-            .as_deref()
-            .is_some_and(|id| self.prices.get(id).is_some());
+        let taken = new.id.as_deref().is_some_and(|id| self.prices.get(id).is_some());
         if taken || new.amount < 0 || new.currency.len() != 3 {
             return Err(ApiError::invalid(
                 "A price needs an id of its own, an amount of at least 0 and a currency.",
@@ -212,11 +206,7 @@ impl State {
             items.push((self.price(price, "items[0][price]")?.clone(), *quantity));
         }
         let trial = (new.trial_days > 0).then(|| self.now() + i64::from(new.trial_days) * 86_400);
-        let first = if new.wait_for_payment {
-            FirstPayment::Wait
-        } else {
-            FirstPayment::Allow
-        };
+        let first = if new.wait_for_payment { FirstPayment::Wait } else { FirstPayment::Allow };
         let new = NewSub {
             customer: new.customer,
             items,
@@ -241,10 +231,8 @@ impl FakeStripe {
     /// Adds a customer; its id. An empty e-mail is none.
     #[must_use]
     pub fn create_customer(&self, email: &str, metadata: &[(&str, &str)]) -> String {
-        let metadata = metadata
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect();
+        let metadata =
+            metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         self.inner.with(|state| state.add_customer(email, metadata))
     }
 
@@ -262,8 +250,7 @@ impl FakeStripe {
     /// A card error when the card is declined (the session stays open), or when the session is not
     /// open any more.
     pub fn complete_checkout(&self, session: &str, card: Card) -> Result<Completed, ApiError> {
-        self.inner
-            .with(|state| state.submit_checkout(session, card, None))
+        self.inner.with(|state| state.submit_checkout(session, card, None))
     }
 
     /// Expires an open checkout session.
@@ -287,8 +274,7 @@ impl FakeStripe {
     /// # Errors
     /// When the subscription is unknown or has ended.
     pub fn cancel_at_period_end(&self, subscription: &str) -> Result<Value, ApiError> {
-        self.inner
-            .with(|state| state.cancel_at_period_end(subscription))
+        self.inner.with(|state| state.cancel_at_period_end(subscription))
     }
 
     /// Takes a scheduled cancellation back.
@@ -358,11 +344,6 @@ impl FakeStripe {
     /// The latest invoice of a subscription.
     #[must_use]
     pub fn latest_invoice(&self, subscription: &str) -> Option<String> {
-        self.inner
-            .lock()
-            .subscription(subscription)
-            .ok()?
-            .latest_invoice
-            .clone()
+        self.inner.lock().subscription(subscription).ok()?.latest_invoice.clone()
     }
 }

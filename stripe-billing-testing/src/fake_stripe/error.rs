@@ -84,13 +84,9 @@ impl ApiError {
     }
 
     pub(super) fn no_such(what: &str, id: &str, param: &str) -> Self {
-        Self::new(
-            404,
-            "invalid_request_error",
-            format!("No such {what}: '{id}'"),
-        )
-        .with_code("resource_missing")
-        .with_param(param)
+        Self::new(404, "invalid_request_error", format!("No such {what}: '{id}'"))
+            .with_code("resource_missing")
+            .with_param(param)
     }
 
     pub(super) fn card(decline: Decline) -> Self {
@@ -145,9 +141,8 @@ impl ApiError {
             let page = code.replace('_', "-");
             error["doc_url"] = json!(format!("https://stripe.com/docs/error-codes/{page}"));
         }
-        error["request_log_url"] = json!(format!(
-            "https://dashboard.stripe.invalid/logs/{request_id}"
-        ));
+        error["request_log_url"] =
+            json!(format!("https://dashboard.stripe.invalid/logs/{request_id}"));
         json!({ "error": error })
     }
 

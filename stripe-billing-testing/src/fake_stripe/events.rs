@@ -35,14 +35,7 @@ impl FakeEvent {
         request: Value,
     ) -> Self {
         let (object, before) = change;
-        Self(Arc::new(Recorded {
-            id,
-            kind,
-            created,
-            object,
-            before,
-            request,
-        }))
+        Self(Arc::new(Recorded { id, kind, created, object, before, request }))
     }
 
     /// `evt_...`.

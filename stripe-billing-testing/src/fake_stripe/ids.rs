@@ -22,9 +22,7 @@ impl Ids {
         let mut word = mix(self.seed ^ mix(self.counter));
         for half in 0..2_u64 {
             for _ in 0..8 {
-                id.push(char::from(
-                    ALPHABET[usize::try_from(word % 62).unwrap_or(0)],
-                ));
+                id.push(char::from(ALPHABET[usize::try_from(word % 62).unwrap_or(0)]));
                 word /= 62;
             }
             word = mix(word ^ mix(self.seed.wrapping_add(self.counter << 1) ^ half));
@@ -42,10 +40,7 @@ impl Ids {
     /// A key as the checkout page sends it: shaped like a UUID.
     pub(super) fn uuid(&mut self) -> String {
         self.counter += 1;
-        let (a, b) = (
-            mix(self.seed ^ self.counter),
-            mix(self.counter ^ 0x5bd1_e995),
-        );
+        let (a, b) = (mix(self.seed ^ self.counter), mix(self.counter ^ 0x5bd1_e995));
         format!(
             "{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}",
             a >> 32,

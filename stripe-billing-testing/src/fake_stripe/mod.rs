@@ -203,8 +203,7 @@ impl FakeStripe {
     /// Moves the clock and does all that falls due on the way, in order. Webhooks are on their way
     /// afterwards; [`Delivery::wait_idle`] waits for them.
     pub async fn advance(&self, by: Duration) {
-        self.advance_to(self.now().saturating_add(state::seconds(by)))
-            .await;
+        self.advance_to(self.now().saturating_add(state::seconds(by))).await;
     }
 
     /// Moves the clock to `unix` seconds; an instant in the past changes nothing.
@@ -249,11 +248,7 @@ impl FakeStripe {
     /// `POST /v1/subscriptions/*`; `*` stands for a method or one segment, alone for any request.
     /// Faults for the same route strike one after the other.
     pub fn fail_next(&self, route: &str, fault: Fault) {
-        self.inner
-            .faults
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .plan(route, fault);
+        self.inner.faults.lock().unwrap_or_else(PoisonError::into_inner).plan(route, fault);
     }
 
     /// Stops the server. Also happens when the last clone is dropped.

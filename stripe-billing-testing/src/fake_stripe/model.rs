@@ -92,30 +92,21 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn total(&self) -> i64 {
-        self.lines
-            .iter()
-            .map(|(_, price, quantity)| price.amount(*quantity))
-            .sum()
+        self.lines.iter().map(|(_, price, quantity)| price.amount(*quantity)).sum()
     }
 
     pub(super) fn items(&self) -> Vec<(Price, u64)> {
-        self.lines
-            .iter()
-            .map(|(_, price, quantity)| (price.clone(), *quantity))
-            .collect()
+        self.lines.iter().map(|(_, price, quantity)| (price.clone(), *quantity)).collect()
     }
 
     pub(super) fn currency(&self) -> &str {
-        self.lines
-            .first()
-            .map_or("usd", |(_, price, _)| price.currency.as_str())
+        self.lines.first().map_or("usd", |(_, price, _)| price.currency.as_str())
     }
 }
 
 impl Price {
     pub(super) fn amount(&self, quantity: u64) -> i64 {
-        self.unit_amount
-            .saturating_mul(i64::try_from(quantity).unwrap_or(i64::MAX))
+        self.unit_amount.saturating_mul(i64::try_from(quantity).unwrap_or(i64::MAX))
     }
 }
 
@@ -183,16 +174,11 @@ pub(super) struct Subscription {
 
 impl Subscription {
     pub(super) fn currency(&self) -> &str {
-        self.items
-            .first()
-            .map_or("usd", |item| item.price.currency.as_str())
+        self.items.first().map_or("usd", |item| item.price.currency.as_str())
     }
 
     pub(super) fn interval(&self) -> (Interval, u32) {
-        self.items
-            .first()
-            .and_then(|item| item.price.recurring)
-            .unwrap_or((Interval::Month, 1))
+        self.items.first().and_then(|item| item.price.recurring).unwrap_or((Interval::Month, 1))
     }
 }
 

@@ -33,10 +33,7 @@ fn downgrade(object: &str, map: &mut Map<String, Value>, version: &ApiVersion) {
     match object {
         "subscription" => subscription(map, version),
         "subscription_item" if version.before("2024-01-01") => {
-            drop_keys(
-                map,
-                &["current_period_end", "current_period_start", "discounts"],
-            );
+            drop_keys(map, &["current_period_end", "current_period_start", "discounts"]);
         }
         "invoice" => invoice(map, version),
         "line_item" => invoice_line(map, version),
@@ -50,14 +47,7 @@ fn downgrade(object: &str, map: &mut Map<String, Value>, version: &ApiVersion) {
                 map.insert("ui_mode".to_owned(), json!("hosted"));
             }
             if version.is_before_basil() {
-                drop_keys(
-                    map,
-                    &[
-                        "collected_information",
-                        "customer_account",
-                        "wallet_options",
-                    ],
-                );
+                drop_keys(map, &["collected_information", "customer_account", "wallet_options"]);
                 map.insert("shipping_details".to_owned(), Value::Null);
             }
         }
@@ -110,14 +100,8 @@ fn invoice(map: &mut Map<String, Value>, version: &ApiVersion) {
     let paid = map["status"] == "paid";
     let moved = [
         ("subscription", details["subscription"].clone()),
-        (
-            "subscription_details",
-            json!({ "metadata": details["metadata"] }),
-        ),
-        (
-            "payment_intent",
-            map.get("_payment_intent").cloned().unwrap_or_default(),
-        ),
+        ("subscription_details", json!({ "metadata": details["metadata"] })),
+        ("payment_intent", map.get("_payment_intent").cloned().unwrap_or_default()),
         ("charge", map.get("_charge").cloned().unwrap_or_default()),
         ("paid", json!(paid)),
         ("paid_out_of_band", json!(false)),
@@ -147,11 +131,7 @@ fn invoice_line(map: &mut Map<String, Value>, version: &ApiVersion) {
     let details = map["parent"]["subscription_item_details"].clone();
     let amount = map["amount"].clone();
     let invoice_item = details["invoice_item"].clone();
-    let kind = if invoice_item.is_null() {
-        "subscription"
-    } else {
-        "invoiceitem"
-    };
+    let kind = if invoice_item.is_null() { "subscription" } else { "invoiceitem" };
     let moved = [
         ("type", json!(kind)),
         ("subscription", details["subscription"].clone()),
@@ -161,10 +141,7 @@ fn invoice_line(map: &mut Map<String, Value>, version: &ApiVersion) {
         ("price", map.get("_price").cloned().unwrap_or_default()),
         ("plan", map.get("_plan").cloned().unwrap_or_default()),
         ("amount_excluding_tax", amount),
-        (
-            "unit_amount_excluding_tax",
-            map["pricing"]["unit_amount_decimal"].clone(),
-        ),
+        ("unit_amount_excluding_tax", map["pricing"]["unit_amount_decimal"].clone()),
         ("tax_amounts", json!([])),
         ("tax_rates", json!([])),
     ];
@@ -217,12 +194,8 @@ pub(super) fn to_pretty(value: &Value) -> String {
 fn write(out: &mut String, value: &Value, depth: usize) {
     match value {
         Value::Object(map) if !map.is_empty() => {
-            let first = ["id", "object"]
-                .into_iter()
-                .filter_map(|key| map.get_key_value(key));
-            let rest = map
-                .iter()
-                .filter(|(key, _)| *key != "id" && *key != "object");
+            let first = ["id", "object"].into_iter().filter_map(|key| map.get_key_value(key));
+            let rest = map.iter().filter(|(key, _)| *key != "id" && *key != "object");
             out.push('{');
             for (n, (key, inner)) in first.chain(rest).enumerate() {
                 separate(out, n, depth + 1);

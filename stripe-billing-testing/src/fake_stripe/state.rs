@@ -46,9 +46,7 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             api_version: ApiVersion::default(),
-            retries: [3, 5, 7]
-                .map(|days: u64| seconds(Duration::from_secs(days * 86_400)))
-                .into(),
+            retries: [3, 5, 7].map(|days: u64| seconds(Duration::from_secs(days * 86_400))).into(),
             exhausted: Exhausted::default(),
             portal_sets_cancel_at_only: true,
         }
@@ -211,33 +209,23 @@ impl State {
     }
 
     pub(super) fn subscription(&self, id: &str) -> Result<&Subscription, ApiError> {
-        self.subscriptions
-            .get(id)
-            .ok_or_else(|| ApiError::no_such("subscription", id, "id"))
+        self.subscriptions.get(id).ok_or_else(|| ApiError::no_such("subscription", id, "id"))
     }
 
     pub(super) fn invoice(&self, id: &str) -> Result<&Invoice, ApiError> {
-        self.invoices
-            .get(id)
-            .ok_or_else(|| ApiError::no_such("invoice", id, "invoice"))
+        self.invoices.get(id).ok_or_else(|| ApiError::no_such("invoice", id, "invoice"))
     }
 
     pub(super) fn session(&self, id: &str) -> Result<&Session, ApiError> {
-        self.sessions
-            .get(id)
-            .ok_or_else(|| ApiError::no_such("checkout.session", id, "session"))
+        self.sessions.get(id).ok_or_else(|| ApiError::no_such("checkout.session", id, "session"))
     }
 
     pub(super) fn price(&self, id: &str, param: &str) -> Result<&Price, ApiError> {
-        self.prices
-            .get(id)
-            .ok_or_else(|| ApiError::no_such("price", id, param))
+        self.prices.get(id).ok_or_else(|| ApiError::no_such("price", id, param))
     }
 
     pub(super) fn charge(&self, id: &str) -> Result<&Charge, ApiError> {
-        self.charges
-            .get(id)
-            .ok_or_else(|| ApiError::no_such("charge", id, "charge"))
+        self.charges.get(id).ok_or_else(|| ApiError::no_such("charge", id, "charge"))
     }
 
     /// Changes a subscription and reports it, unless nothing changed.
@@ -288,9 +276,7 @@ pub(super) fn update<T: Resource>(
     what: &str,
     change: impl FnOnce(&mut T),
 ) -> Result<(Value, Value), ApiError> {
-    let row = table
-        .get_mut(id)
-        .ok_or_else(|| ApiError::no_such(what, id, "id"))?;
+    let row = table.get_mut(id).ok_or_else(|| ApiError::no_such(what, id, "id"))?;
     let before = row.json();
     change(row);
     Ok((before, row.json()))

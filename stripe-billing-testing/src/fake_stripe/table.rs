@@ -19,10 +19,7 @@ pub(super) struct Table<T> {
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self {
-            rows: Vec::new(),
-            by_id: HashMap::new(),
-        }
+        Self { rows: Vec::new(), by_id: HashMap::new() }
     }
 }
 

@@ -22,11 +22,7 @@ impl ApiVersion {
                 4 | 7 => b == b'-',
                 _ => b.is_ascii_digit(),
             });
-        if is_date {
-            Ok(Self(version))
-        } else {
-            Err(version)
-        }
+        if is_date { Ok(Self(version)) } else { Err(version) }
     }
 
     /// The version as Stripe writes it.

@@ -22,17 +22,11 @@ fn customer(fake: &FakeStripe, n: u32) -> String {
 }
 
 fn ids(hook: &Receiver) -> Vec<String> {
-    hook.all()
-        .iter()
-        .map(|received| received.json()["id"].as_str().unwrap().to_owned())
-        .collect()
+    hook.all().iter().map(|received| received.json()["id"].as_str().unwrap().to_owned()).collect()
 }
 
 fn made(fake: &FakeStripe) -> Vec<String> {
-    fake.events()
-        .iter()
-        .map(|event| event.id().to_owned())
-        .collect()
+    fake.events().iter().map(|event| event.id().to_owned()).collect()
 }
 
 #[tokio::test]
@@ -43,31 +37,17 @@ async fn a_refused_webhook_is_tried_again_and_then_given_up() {
     customer(&fake, 1);
     fake.wait_idle().await;
     assert_eq!(hook.all().len(), 3, "a redirect is no success either");
-    let outcomes: Vec<_> = fake
-        .delivery()
-        .attempts()
-        .into_iter()
-        .map(|a| a.outcome)
-        .collect();
+    let outcomes: Vec<_> = fake.delivery().attempts().into_iter().map(|a| a.outcome).collect();
     assert_eq!(outcomes, [500, 302, 200].map(Outcome::Answered));
-    let bodies: Vec<_> = hook
-        .all()
-        .into_iter()
-        .map(|received| received.body)
-        .collect();
-    assert!(
-        bodies.windows(2).all(|pair| pair[0] == pair[1]),
-        "the same bytes each time"
-    );
+    let bodies: Vec<_> = hook.all().into_iter().map(|received| received.body).collect();
+    assert!(bodies.windows(2).all(|pair| pair[0] == pair[1]), "the same bytes each time");
 
     hook.answer_next(&[503, 503, 503]);
     customer(&fake, 2);
     fake.wait_idle().await;
     let failed = fake.events().last().unwrap().clone();
     assert_eq!(fake.delivery().pending(failed.id()), 1);
-    let undelivered = api
-        .get("/v1/events", &[("delivery_success", "false")])
-        .await;
+    let undelivered = api.get("/v1/events", &[("delivery_success", "false")]).await;
     assert_eq!(undelivered["data"].as_array().unwrap().len(), 1);
     assert_eq!(undelivered["data"][0]["id"], failed.id());
     assert_eq!(undelivered["data"][0]["pending_webhooks"], 1);
@@ -75,8 +55,7 @@ async fn a_refused_webhook_is_tried_again_and_then_given_up() {
     fake.wait_idle().await;
     assert_eq!(fake.delivery().pending(failed.id()), 0);
     assert_eq!(
-        api.get("/v1/events", &[("delivery_success", "false")])
-            .await["data"][0],
+        api.get("/v1/events", &[("delivery_success", "false")]).await["data"][0],
         serde_json::Value::Null
     );
 
@@ -97,11 +76,7 @@ async fn an_endpoint_that_is_gone_does_not_hold_anybody_up() {
     fake.wait_idle().await;
     let attempts = fake.delivery().attempts();
     assert_eq!(attempts.len(), 2);
-    assert!(
-        attempts
-            .iter()
-            .all(|attempt| matches!(attempt.outcome, Outcome::Unreachable(_)))
-    );
+    assert!(attempts.iter().all(|attempt| matches!(attempt.outcome, Outcome::Unreachable(_))));
 }
 
 #[tokio::test]
@@ -199,24 +174,16 @@ async fn two_runs_make_the_same_events() {
         let fake = builder().start().await.unwrap();
         let id = customer(&fake, 1);
         fake.set_card(&id, Card::FailsOnRenewal).unwrap();
-        fake.create_subscription(NewSubscription::new(&id, "price_pro"))
-            .unwrap();
+        fake.create_subscription(NewSubscription::new(&id, "price_pro")).unwrap();
         fake.advance(days(60)).await;
         let version = fake.api_version().clone();
-        runs.push(
-            fake.events()
-                .iter()
-                .map(|event| event.body(&version))
-                .collect::<Vec<_>>(),
-        );
+        runs.push(fake.events().iter().map(|event| event.body(&version)).collect::<Vec<_>>());
     }
     assert!(runs[0].len() > 20);
     let mask = |body: &bytes::Bytes| {
         // Only the addresses of the two servers differ.
         let text = String::from_utf8(body.to_vec()).unwrap();
-        let lines = text
-            .lines()
-            .filter(|line| !line.contains("http://127.0.0.1"));
+        let lines = text.lines().filter(|line| !line.contains("http://127.0.0.1"));
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(
@@ -251,7 +218,5 @@ async fn waiting_ends_when_the_server_is_stopped() {
     customer(&fake, 1);
     customer(&fake, 2);
     fake.shutdown();
-    tokio::time::timeout(Duration::from_secs(10), fake.wait_idle())
-        .await
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(10), fake.wait_idle()).await.unwrap();
 }

@@ -1,9 +1,6 @@
 //! FakeStripe, seen by a client that knows nothing of its inside.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by panicking"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod api;
 mod checkout;

@@ -85,11 +85,7 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(fake: &FakeStripe) -> Self {
-        Self {
-            base: fake.base_url().to_owned(),
-            http: client(),
-            version: None,
-        }
+        Self { base: fake.base_url().to_owned(), http: client(), version: None }
     }
 
     pub(crate) fn version(mut self, version: &'static str) -> Self {
@@ -113,9 +109,8 @@ impl Api {
         }
         let mut request = self.http.request(method.parse().unwrap(), url);
         if is_post {
-            request = request
-                .header("content-type", "application/x-www-form-urlencoded")
-                .body(encoded);
+            request =
+                request.header("content-type", "application/x-www-form-urlencoded").body(encoded);
         }
         if !headers.iter().any(|(name, _)| *name == "authorization") {
             request = request.bearer_auth("sk_test_fake");
@@ -153,30 +148,20 @@ impl Api {
     }
 
     pub(crate) async fn keyed(&self, key: &str, path: &str, params: &[(&str, &str)]) -> Answer {
-        self.try_send("POST", path, params, &[("idempotency-key", key)])
-            .await
-            .unwrap()
+        self.try_send("POST", path, params, &[("idempotency-key", key)]).await.unwrap()
     }
 
     /// Fetches a page or submits a form, without a key.
     pub(crate) async fn page(&self, url: &str, form: Option<&[(&str, &str)]>) -> Answer {
-        let path = url
-            .strip_prefix(&self.base)
-            .expect("a page of the fake")
-            .to_owned();
+        let path = url.strip_prefix(&self.base).expect("a page of the fake").to_owned();
         let method = if form.is_some() { "POST" } else { "GET" };
-        self.try_send(method, &path, form.unwrap_or_default(), &[])
-            .await
-            .unwrap()
+        self.try_send(method, &path, form.unwrap_or_default(), &[]).await.unwrap()
     }
 
     pub(crate) async fn subscribe_session(&self, extra: &[(&str, &str)]) -> Value {
         let mut params = vec![
             ("mode", "subscription"),
-            (
-                "success_url",
-                "http://app.test/done?session={CHECKOUT_SESSION_ID}",
-            ),
+            ("success_url", "http://app.test/done?session={CHECKOUT_SESSION_ID}"),
             ("cancel_url", "http://app.test/cancel"),
             ("line_items[0][price]", "price_pro"),
             ("line_items[0][quantity]", "1"),
@@ -212,9 +197,7 @@ pub(crate) struct Receiver {
 impl Receiver {
     pub(crate) async fn start() -> (Self, String) {
         let receiver = Self::default();
-        let app = Router::new()
-            .route("/hook", post(receive))
-            .with_state(receiver.clone());
+        let app = Router::new().route("/hook", post(receive)).with_state(receiver.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, app).await });
@@ -236,19 +219,12 @@ impl Receiver {
 
 async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let signature = headers["stripe-signature"].to_str().unwrap().to_owned();
-    receiver
-        .received
-        .lock()
-        .unwrap()
-        .push(Received { signature, body });
+    receiver.received.lock().unwrap().push(Received { signature, body });
     let status = receiver.answers.lock().unwrap().pop_front().unwrap_or(200);
     StatusCode::from_u16(status).unwrap()
 }
 
 /// The types of the events since the last call.
 pub(crate) fn taken(fake: &FakeStripe) -> Vec<&'static str> {
-    fake.take_events()
-        .iter()
-        .map(|event| event.event_type())
-        .collect()
+    fake.take_events().iter().map(|event| event.event_type()).collect()
 }

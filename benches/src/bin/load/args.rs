@@ -26,14 +26,8 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Intake,
-        Self::Process,
-        Self::Serve,
-        Self::ServeBare,
-        Self::Work,
-        Self::WorkBare,
-    ];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Intake, Self::Process, Self::Serve, Self::ServeBare, Self::Work, Self::WorkBare];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -79,9 +73,7 @@ impl Args {
             only: None,
         };
         while let Some(option) = words.next() {
-            let value = words
-                .next()
-                .ok_or_else(|| format!("`{option}` needs a value"))?;
+            let value = words.next().ok_or_else(|| format!("`{option}` needs a value"))?;
             match option.as_str() {
                 "--database" => args.database = value,
                 "--events" => args.events = value.parse()?,

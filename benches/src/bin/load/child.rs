@@ -28,11 +28,7 @@ impl Measured {
             .spawn()?;
         let input = process.stdin.take();
         let output = process.stdout.take().ok_or("the child has no output")?;
-        Ok(Self {
-            process,
-            input,
-            output: BufReader::new(output),
-        })
+        Ok(Self { process, input, output: BufReader::new(output) })
     }
 
     /// The next line that it says.

@@ -20,8 +20,8 @@ use tokio::sync::Notify;
 pub(crate) struct Counted {
     store: SeaOrmStore,
     counts: Counts<AtomicU64>,
-    /// Events in the inbox at the start.
-    events: u64,
+    /// Events that are to come to rest in all.
+    events: AtomicU64,
     pub(crate) idle: Notify,
 }
 
@@ -40,18 +40,30 @@ pub(crate) struct Counts<N = u64> {
     pub(crate) facts: N,
 }
 
+impl std::ops::Sub for Counts {
+    type Output = Self;
+
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            claims: self.claims - earlier.claims,
+            loads: self.loads - earlier.loads,
+            commits: self.commits - earlier.commits,
+            conflicts: self.conflicts - earlier.conflicts,
+            settled: self.settled - earlier.settled,
+            troubled: self.troubled - earlier.troubled,
+            outbox_claims: self.outbox_claims - earlier.outbox_claims,
+            facts: self.facts - earlier.facts,
+        }
+    }
+}
+
 fn one(count: &AtomicU64) {
     count.fetch_add(1, Ordering::Relaxed);
 }
 
 impl Counted {
     pub(crate) fn new(store: SeaOrmStore, events: u64) -> Self {
-        Self {
-            store,
-            counts: Counts::default(),
-            events,
-            idle: Notify::new(),
-        }
+        Self { store, counts: Counts::default(), events, idle: Notify::new() }
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -101,11 +113,7 @@ impl EventStore for Counted {
             settled.settlement,
             Settlement::Released | Settlement::Retry { .. } | Settlement::Dead(_)
         );
-        one(if rests {
-            &self.counts.settled
-        } else {
-            &self.counts.troubled
-        });
+        one(if rests { &self.counts.settled } else { &self.counts.troubled });
         self.store.settle(lease, settled).await
     }
 
@@ -120,7 +128,9 @@ impl Outbox for Counted {
         let entries = self.store.claim_outbox(request).await?;
         one(&self.counts.outbox_claims);
         let counts = self.counts();
-        if entries.is_empty() && counts.commits + counts.settled >= self.events {
+        if entries.is_empty()
+            && counts.commits + counts.settled >= self.events.load(Ordering::Relaxed)
+        {
             self.idle.notify_one();
         }
         Ok(entries)
@@ -164,9 +174,7 @@ impl CallStore for Counted {
         fingerprint: &str,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        self.store
-            .restart_call(key, generation, fingerprint, now)
-            .await
+        self.store.restart_call(key, generation, fingerprint, now).await
     }
 }
 

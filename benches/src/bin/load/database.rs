@@ -38,10 +38,7 @@ pub(crate) struct Reading {
 
 pub(crate) async fn connect(url: &str, connections: u32) -> Outcome<DatabaseConnection> {
     let mut options = ConnectOptions::new(url.to_owned());
-    options
-        .max_connections(connections)
-        .test_before_acquire(false)
-        .sqlx_logging(false);
+    options.max_connections(connections).test_before_acquire(false).sqlx_logging(false);
     Ok(Database::connect(options).await?)
 }
 
@@ -77,27 +74,17 @@ impl Scratch {
         let (base, _) = server.rsplit_once('/').ok_or("a URL with a database")?;
         Ok(Self {
             url: format!("{base}/{name}"),
-            kind: Kind::Postgres(Postgres {
-                admin,
-                name,
-                postmaster,
-            }),
+            kind: Kind::Postgres(Postgres { admin, name, postmaster }),
         })
     }
 
     pub(crate) async fn read(&self) -> Outcome<Reading> {
         let Kind::Postgres(postgres) = &self.kind else {
-            return Ok(Reading {
-                cpu: None,
-                commits: None,
-                statements: None,
-            });
+            return Ok(Reading { cpu: None, commits: None, statements: None });
         };
         // Unlike pg_stat_database, this is exact at once; a reader takes no number.
-        let commits = number(
-            &postgres.admin,
-            "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint",
-        );
+        let commits =
+            number(&postgres.admin, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint");
         let commits = Some(commits.await?);
         let statements = format!(
             "SELECT COALESCE(SUM(calls), 0)::bigint FROM pg_stat_statements s \
@@ -105,11 +92,7 @@ impl Scratch {
             postgres.name
         );
         let statements = number(&postgres.admin, &statements).await.ok();
-        Ok(Reading {
-            cpu: Some(cpu::of_family(postgres.postmaster)?),
-            commits,
-            statements,
-        })
+        Ok(Reading { cpu: Some(cpu::of_family(postgres.postmaster)?), commits, statements })
     }
 
     /// What autovacuum does of itself in a database that has been there for a while.

@@ -23,10 +23,10 @@ fn rename(body: &Bytes, number: usize) -> Outcome<Bytes> {
     Ok(text.into())
 }
 
-/// So many events, six to a customer: each signs up, one after the other.
-pub(crate) fn sign_ups(events: usize) -> Outcome<Vec<Bytes>> {
+/// So many events, six to a customer: each signs up, one after the other. Numbered from `first` on.
+pub(crate) fn sign_ups(first: usize, events: usize) -> Outcome<Vec<Bytes>> {
     let history = sign_up(Shape::New);
-    (0..events)
+    (first..first + events)
         .map(|event| rename(&history[event % SIGN_UP], event / SIGN_UP))
         .collect()
 }
@@ -34,18 +34,11 @@ pub(crate) fn sign_ups(events: usize) -> Outcome<Vec<Bytes>> {
 /// So many events of different ids, about 3 KB each: half subscriptions that were updated, half
 /// invoices that were paid. Numbered from `first` on.
 pub(crate) fn distinct(first: usize, events: usize) -> Outcome<Vec<Bytes>> {
-    let notes: Vec<(String, String)> = (0..8)
-        .map(|n| (format!("order_{n}"), format!("1SjAcme92qQEUxc7vav{n}")))
-        .collect();
+    let notes: Vec<(String, String)> =
+        (0..8).map(|n| (format!("order_{n}"), format!("1SjAcme92qQEUxc7vav{n}"))).collect();
     let mut metadata = vec![(ACCOUNT_KEY, ACCOUNT)];
-    metadata.extend(
-        notes
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.as_str())),
-    );
-    let before = SubscriptionObject::new("sub_1", "cus_1")
-        .metadata(&metadata)
-        .status("incomplete");
+    metadata.extend(notes.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+    let before = SubscriptionObject::new("sub_1", "cus_1").metadata(&metadata).status("incomplete");
     let after = before.clone().status("active");
     let updated = EventBuilder::new("customer.subscription.updated")
         .created(START)
@@ -55,13 +48,9 @@ pub(crate) fn distinct(first: usize, events: usize) -> Outcome<Vec<Bytes>> {
         .metadata(&metadata)
         .status("paid")
         .paid_at(Some(START));
-    let paid = EventBuilder::new("invoice.paid")
-        .created(START)
-        .object(invoice.render(Shape::New))
-        .build();
-    (first..first + events)
-        .map(|number| rename([&updated, &paid][number % 2], number))
-        .collect()
+    let paid =
+        EventBuilder::new("invoice.paid").created(START).object(invoice.render(Shape::New)).build();
+    (first..first + events).map(|number| rename([&updated, &paid][number % 2], number)).collect()
 }
 
 pub(crate) fn secret() -> Outcome<WebhookSecret> {

@@ -20,10 +20,7 @@ pub(crate) async fn run(args: &Args) -> Outcome {
             bare.push(side(args, Mode::ServeBare).await?);
         }
     }
-    report::print(&format!(
-        "intake: {} events over {} connections",
-        args.events, args.connections
-    ));
+    report::print(&format!("intake: {} events over {} connections", args.events, args.connections));
     report::sides("stripe-billing", &ours, "bare insert", &bare);
     Ok(())
 }
@@ -53,15 +50,7 @@ async fn side(args: &Args, mode: Mode) -> Outcome<Run> {
         server.peak_memory()?,
     );
     server.stop()?;
-    let run = Run::new(
-        &database,
-        args.events,
-        sent.elapsed,
-        cpu,
-        (before, after),
-        notes,
-    )
-    .await?;
+    let run = Run::new(&database, args.events, sent.elapsed, cpu, (before, after), notes).await?;
     database.drop_it().await?;
     Ok(run)
 }

@@ -27,32 +27,35 @@ pub(crate) async fn run(args: &Args) -> Outcome {
             bare.push(side(args, Mode::WorkBare).await?);
         }
     }
-    report::print(&format!(
-        "process: {} events, {} workers",
-        args.events, args.workers
-    ));
+    report::print(&format!("process: {} events, {} workers", args.events, args.workers));
     report::sides("stripe-billing", &ours, "bare transaction", &bare);
     Ok(())
 }
 
+/// A database that has been in use: some events are processed before, and the planner has seen what
+/// they left. So connections are open, statements are prepared, and no table is empty.
 async fn side(args: &Args, mode: Mode) -> Outcome<Run> {
     let database = Scratch::create(&args.database).await?;
-    fill(args.events, &database.url).await?;
+    let earlier = args.events / 2 / events::SIGN_UP * events::SIGN_UP;
+    let all = earlier + args.events;
+    fill(0, earlier, &database.url).await?;
     if mode == Mode::WorkBare {
         let connection = connect(&database.url, 1).await?;
-        let customers = args.events.div_ceil(events::SIGN_UP);
-        for statement in work::bare_subjects(customers) {
+        for statement in work::bare_subjects(all.div_ceil(events::SIGN_UP)) {
             connection.execute_unprepared(&statement).await?;
         }
         connection.close().await?;
     }
-    database.analyze().await?;
-
     let mut worker = Measured::spawn(mode, args, &database.url)?;
     worker.hear()?;
+    worker.tell(&format!("0 {earlier}"))?;
+    worker.hear()?;
+    fill(earlier, args.events, &database.url).await?;
+    database.analyze().await?;
+
     let (before, cpu) = (database.read().await?, worker.cpu()?);
     let started = Instant::now();
-    worker.tell("go")?;
+    worker.tell(&format!("{earlier} {all}"))?;
     let done = worker.hear()?;
     let elapsed = started.elapsed();
     let (after, cpu) = (database.read().await?, worker.cpu()? - cpu);
@@ -67,13 +70,13 @@ async fn side(args: &Args, mode: Mode) -> Outcome<Run> {
 }
 
 /// Receives sign-ups as deliveries, in order, without anybody who processes them.
-async fn fill(count: usize, url: &str) -> Outcome {
+async fn fill(first: usize, count: usize, url: &str) -> Outcome {
     let store = SeaOrmStore::connect(url).await?;
     let billing = serve::billing(store)?;
     let secret = Arc::new(events::secret()?);
     let places = Arc::new(Semaphore::new(256));
     let mut tasks = JoinSet::new();
-    for body in events::sign_ups(count)? {
+    for body in events::sign_ups(first, count)? {
         let place = Arc::clone(&places).acquire_owned().await?;
         let (billing, secret) = (billing.clone(), Arc::clone(&secret));
         tasks.spawn(async move {

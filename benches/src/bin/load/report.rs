@@ -29,9 +29,7 @@ impl Run {
         let events = events as f64;
         let micros = |time: Duration| time.as_secs_f64() * 1e6 / events;
         let difference = |before: Option<i64>, after: Option<i64>| {
-            before
-                .zip(after)
-                .map(|(before, after)| (after - before) as f64)
+            before.zip(after).map(|(before, after)| (after - before) as f64)
         };
         Ok(Self {
             database: database.version().await?,
@@ -83,9 +81,7 @@ pub(crate) fn sides(ours: &str, our_runs: &[Run], bare: &str, bare_runs: &[Run])
     println!();
     compare("process CPU", our_runs, bare_runs, |run| Some(run.cpu));
     compare("database CPU", our_runs, bare_runs, |run| run.database_cpu);
-    compare("both", our_runs, bare_runs, |run| {
-        Some(run.cpu + run.database_cpu?)
-    });
+    compare("both", our_runs, bare_runs, |run| Some(run.cpu + run.database_cpu?));
 }
 
 fn compare(what: &str, ours: &[Run], bare: &[Run], of: impl Fn(&Run) -> Option<f64>) {

@@ -21,9 +21,7 @@ use crate::{Outcome, database, events};
 
 /// Billing as an app sets it up, on any store.
 pub(crate) fn billing(store: impl stripe_billing_core::store::Store) -> Outcome<Billing> {
-    let pro = Plan::new("pro")
-        .feature("export")
-        .price(PlanPrice::new("price_pro"));
+    let pro = Plan::new("pro").feature("export").price(PlanPrice::new("price_pro"));
     Ok(Billing::builder(store)
         .catalog(Catalog::builder().plan(pro).build()?)
         .webhook_secrets([events::SECRET])
@@ -59,11 +57,8 @@ pub(crate) async fn bare(args: &Args) -> Outcome {
         ),
     };
     database.execute_unprepared(setup).await?;
-    let state = Bare {
-        database,
-        verifier: Arc::new(SignatureVerifier::new([events::secret()?])?),
-        sql,
-    };
+    let state =
+        Bare { database, verifier: Arc::new(SignatureVerifier::new([events::secret()?])?), sql };
     let routes = Router::new().route("/webhook", post(insert));
     serve(routes.with_state(state)).await
 }
@@ -76,9 +71,7 @@ struct Id {
 async fn insert(State(bare): State<Bare>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let header = headers.get("stripe-signature");
     let header = header.and_then(|header| header.to_str().ok());
-    let verified = bare
-        .verifier
-        .verify(&body, header.unwrap_or_default(), SystemClock.now());
+    let verified = bare.verifier.verify(&body, header.unwrap_or_default(), SystemClock.now());
     let (Ok(_), Ok(Id { id })) = (verified, serde_json::from_slice(&body)) else {
         return StatusCode::BAD_REQUEST;
     };

@@ -1,5 +1,6 @@
 //! The workers under test, in a process of their own.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, TransactionTrait, Value};
@@ -13,18 +14,25 @@ use crate::{Outcome, database, events, serve};
 
 pub(crate) async fn ours(args: &Args) -> Outcome {
     let store = SeaOrmStore::connect(args.database.as_str()).await?;
-    let store = Arc::new(Counted::new(store, args.events as u64));
+    let store = Arc::new(Counted::new(store));
     let billing = serve::billing(Arc::clone(&store))?;
     let mut orders = orders();
     say("ready")?;
-    orders.recv().await.ok_or("nobody said go")?;
-    let workers = billing.spawn_worker_count(args.workers);
-    store.idle.notified().await;
-    let counts = store.counts();
-    say(&serde_json::to_string(&counts)?)?;
-    while orders.recv().await.is_some() {}
-    workers.shutdown().await;
+    while let Some(order) = orders.recv().await {
+        let before = store.counts();
+        store.expect(stretch(&order)?.end as u64);
+        let workers = billing.spawn_worker_count(args.workers);
+        store.idle.notified().await;
+        say(&serde_json::to_string(&(store.counts() - before))?)?;
+        workers.shutdown().await;
+    }
     Ok(())
+}
+
+/// What an order says: the first event and the one after the last.
+fn stretch(order: &str) -> Outcome<Range<usize>> {
+    let (first, end) = order.split_once(' ').ok_or("an order of two numbers")?;
+    Ok(first.parse()?..end.parse()?)
 }
 
 /// About as long as the records that processing writes.
@@ -59,24 +67,26 @@ pub(crate) async fn bare(args: &Args) -> Outcome {
     database.ping().await?;
     let mut orders = orders();
     say("ready")?;
-    orders.recv().await.ok_or("nobody said go")?;
-    let mut workers = JoinSet::new();
-    for worker in 0..args.workers {
-        let (database, args) = (database.clone(), args.clone());
-        workers.spawn(async move {
-            // Each a stretch of its own, so that no two want one row.
-            let share = args.events.div_ceil(args.workers);
-            for event in worker * share..args.events.min((worker + 1) * share) {
-                bare_event(&database, event).await?;
-            }
-            Outcome::Ok(())
-        });
+    while let Some(order) = orders.recv().await {
+        let events = stretch(&order)?;
+        // Each a stretch of its own, so that no two want one row.
+        let share = events.len().div_ceil(args.workers);
+        let mut workers = JoinSet::new();
+        for first in events.clone().step_by(share) {
+            let database = database.clone();
+            let share = first..events.end.min(first + share);
+            workers.spawn(async move {
+                for event in share {
+                    bare_event(&database, event).await?;
+                }
+                Outcome::Ok(())
+            });
+        }
+        while let Some(done) = workers.join_next().await {
+            done??;
+        }
+        say("no decision, no lease, no version, no facts")?;
     }
-    while let Some(done) = workers.join_next().await {
-        done??;
-    }
-    say("no decision, no lease, no version, no facts")?;
-    while orders.recv().await.is_some() {}
     Ok(())
 }
 
@@ -102,17 +112,10 @@ async fn bare_event(database: &DatabaseConnection, event: usize) -> Outcome {
     let subject = format!("cus_{}", event / events::SIGN_UP);
     let seq = i64::try_from(event + 1)?;
     let steps: [(&str, Vec<Value>); 3] = [
-        (
-            UPDATE_EVENT[dialect],
-            vec![subject.clone().into(), seq.into()],
-        ),
+        (UPDATE_EVENT[dialect], vec![subject.clone().into(), seq.into()]),
         (
             INSERT_RECORD[dialect],
-            vec![
-                subject.clone().into(),
-                format!("in_{event}").into(),
-                BODY.into(),
-            ],
+            vec![subject.clone().into(), format!("in_{event}").into(), BODY.into()],
         ),
         (UPDATE_SUBJECT[dialect], vec![subject.into()]),
     ];

@@ -10,10 +10,7 @@ const LISTED: u32 = 10;
 
 /// The latest events since this start.
 pub(super) async fn latest(app: &App) -> Result<Vec<EventSummary>, StoreError> {
-    let query = EventQuery {
-        limit: LISTED,
-        ..EventQuery::default()
-    };
+    let query = EventQuery { limit: LISTED, ..EventQuery::default() };
     let mut events = app.billing.store().events(&query).await?;
     events.retain(|event| event.seq > app.events_before);
     Ok(events)
@@ -25,7 +22,7 @@ pub(super) fn events(events: &[EventSummary]) -> Markup {
         ol.feed {
             @for event in events {
                 li title=(event.key.id) {
-                    code { (event.event_type) }
+                    code { (breakable(&event.event_type)) }
                     span.badge.small.(tone(&event.status)) { (event.status.replace('_', " ")) }
                     time { (minute(event.created)) }
                 }
@@ -37,7 +34,17 @@ pub(super) fn events(events: &[EventSummary]) -> Markup {
 pub(super) fn facts(facts: &[String]) -> Markup {
     html! {
         @if facts.is_empty() { p.empty { "None yet." } }
-        ol.feed { @for fact in facts { li { span { (fact) } } } }
+        ol.feed.columns { @for fact in facts { li { span { (fact) } } } }
+    }
+}
+
+/// A type that may break after its dots.
+fn breakable(name: &str) -> Markup {
+    html! {
+        @for (at, part) in name.split('.').enumerate() {
+            @if at > 0 { "." wbr; }
+            (part)
+        }
     }
 }
 

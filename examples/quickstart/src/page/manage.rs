@@ -6,10 +6,7 @@ use crate::words::{day, minute};
 
 /// The demo's clock, and the card that renewals are charged to.
 pub(super) fn time_machine(access: &Access, card: Option<&str>, now: i64) -> Markup {
-    let live = access
-        .subscriptions
-        .iter()
-        .find(|share| !share.status.is_terminal());
+    let live = access.subscriptions.iter().find(|share| !share.status.is_terminal());
     let failing = card == Some("0341");
     let overdue = matches!(access.state, State::PastDue | State::Unpaid);
     html! {

@@ -30,16 +30,10 @@ pub(crate) async fn sections(
     let card = app.demo.as_ref().and_then(|demo| demo.card(&access));
     let now = app.billing.clock().now().timestamp();
     let mut sections = Sections::new();
-    sections.insert(
-        "status",
-        status::render(app, &access, card.as_deref()).into_string(),
-    );
+    sections.insert("status", status::render(app, &access, card.as_deref()).into_string());
     sections.insert("plans", plans::render(app, &access).into_string());
     sections.insert("events", feed::events(&events).into_string());
-    sections.insert(
-        "facts",
-        feed::facts(&app.facts.of(&account.id, 8)).into_string(),
-    );
+    sections.insert("facts", feed::facts(&app.facts.of(&account.id, 8)).into_string());
     if app.demo.is_some() {
         let panel = manage::time_machine(&access, card.as_deref(), now);
         sections.insert("machine", panel.into_string());
@@ -66,22 +60,25 @@ pub(crate) fn document(app: &App, account: &DemoAccount, sections: &Sections) ->
             body {
                 a.skip href="#status" { "Skip to the account" }
                 (header(app, account))
+                p.lede {
+                    "Subscribe with a test card, then move the clock and watch renewals, failures and recoveries arrive, nothing to reload."
+                }
                 main.grid {
                     div.column {
                         section.card.status #status aria-live="polite" aria-label="Account" { (section("status")) }
                         (plans::toggle(app))
                         section #plans aria-label="Plans" { (section("plans")) }
+                        section.card.told {
+                            h2 { "Told to your app" }
+                            p.hint { "Facts, each under a key of its own, however often and in whatever order Stripe repeats itself." }
+                            div #facts { (section("facts")) }
+                        }
                     }
                     aside.column aria-label="Behind the scenes" {
                         @if app.demo.is_some() {
                             section.card.machine #machine aria-label="Time machine" { (section("machine")) }
                         }
-                        section.card {
-                            h2 { "Told to your app" }
-                            p.hint { "Facts, each exactly once, however often Stripe repeats itself." }
-                            div #facts { (section("facts")) }
-                        }
-                        section.card {
+                        section.card.webhooks {
                             h2 { "Webhooks from Stripe" }
                             p.hint { "Verified, stored, then processed in any order." }
                             div #events { (section("events")) }
@@ -118,7 +115,7 @@ pub(crate) fn trouble() -> String {
 }
 
 fn header(app: &App, account: &DemoAccount) -> Markup {
-    let mode = match (&app.demo, app.sells) {
+    let mode = match (&app.demo, app.has_stripe) {
         (Some(_), _) => "FakeStripe inside, no network",
         (None, true) => "Stripe",
         (None, false) => "no Stripe API, webhooks only",
@@ -162,7 +159,7 @@ fn footer(app: &App, account: &DemoAccount) -> Markup {
     html! {
         footer {
             p { "The same over HTTP:" }
-            pre tabindex="0" { code { "curl -H '" (identity::HEADER) ": " (account.id) "' localhost:3000/billing/state" } }
+            pre tabindex="0" { code { "curl -H '" (identity::HEADER) ": " (account.id) "' " (app.home) "/billing/state" } }
             p.quiet {
                 "The header and this page's cookie are a demo identity: anybody may be anybody. A real app takes the account from its own session."
                 @if let Some(demo) = &app.demo { " The fake Stripe has a page of its own: " a href=(demo.base_url()) { (demo.base_url()) } "." }

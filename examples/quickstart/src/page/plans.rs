@@ -42,10 +42,7 @@ pub(super) fn render(app: &App, access: &Access) -> Markup {
 
 fn card(app: &App, plan: &Plan, access: &Access) -> Markup {
     let held = |price: &PlanPrice| {
-        let mut live = access
-            .subscriptions
-            .iter()
-            .filter(|share| !share.status.is_terminal());
+        let mut live = access.subscriptions.iter().filter(|share| !share.status.is_terminal());
         live.any(|share| share.prices.contains(&price.id))
     };
     let current = plan.prices.iter().any(held);
@@ -62,7 +59,7 @@ fn card(app: &App, plan: &Plan, access: &Access) -> Markup {
                         @if let Some(period) = price.period { span.quiet { " / " (period) } }
                     }
                     @for (unit, amount) in &price.credits { p.quiet.small { (grouped(amount.unsigned_abs())) " " (spaced(unit)) " every period" } }
-                    (buy(app, plan, price, held(price), access.can_purchase))
+                    (buy(app, plan, price, held(price), current, access.can_purchase))
                 }
             }
             ul.ticks {
@@ -73,10 +70,19 @@ fn card(app: &App, plan: &Plan, access: &Access) -> Markup {
     }
 }
 
-fn buy(app: &App, plan: &Plan, price: &PlanPrice, held: bool, can_purchase: bool) -> Markup {
+fn buy(
+    app: &App,
+    plan: &Plan,
+    price: &PlanPrice,
+    held: bool,
+    current: bool,
+    can_purchase: bool,
+) -> Markup {
     html! {
         @if held {
             button.wide disabled { "Current plan" }
+        } @else if current {
+            button.wide disabled { "Yours, for another period" }
         } @else if !can_purchase || !app.sells {
             button.wide disabled { @if app.sells { "One plan at a time" } @else { "Not for sale here" } }
         } @else {

@@ -10,12 +10,12 @@ pub(super) fn render(app: &App, access: &Access, card: Option<&str>) -> Markup {
     let best = access.subscriptions.first();
     let runs = best.filter(|share| !share.status.is_terminal());
     let catalog = app.billing.catalog();
-    let plan = best
-        .and_then(|share| catalog.plan(share.plans.first()?))
-        .map(|plan| plan.name.as_str());
+    let plan =
+        best.and_then(|share| catalog.plan(share.plans.first()?)).map(|plan| plan.name.as_str());
     html! {
         div.headline data-state=(access.state.as_str()) data-access=(access.access) {
             span.badge.(told.tone) { (told.badge) }
+            code.raw title="The state, as the API has it" { (access.state.as_str()) }
             p.sentence { (told.sentence) }
         }
         dl.facts {
@@ -34,7 +34,7 @@ pub(super) fn render(app: &App, access: &Access, card: Option<&str>) -> Markup {
                 @for (name, limit) in &access.limits { li.limit { (limit) " " (spaced(name)) } }
             }
         }
-        @if app.sells && runs.is_some() {
+        @if app.has_stripe && runs.is_some() {
             div.actions {
                 @if runs.is_some_and(|share| share.will_cancel) {
                     form method="post" action="/billing/resume" { button.primary #resume { "Resume subscription" } }

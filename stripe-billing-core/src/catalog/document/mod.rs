@@ -47,9 +47,7 @@ pub(super) fn read(
 
 fn located(report: &Report, checked: Vec<Finding>) -> Vec<Mistake> {
     let findings = report.findings.iter().cloned().chain(checked);
-    findings
-        .map(|finding| Mistake::at(finding, |path| report.position(path)))
-        .collect()
+    findings.map(|finding| Mistake::at(finding, |path| report.position(path))).collect()
 }
 
 /// A text that is not TOML everywhere. What could be read is still checked, but nothing is said to
@@ -63,11 +61,8 @@ struct Broken {
 
 impl Broken {
     fn new(lines: &Lines<'_>, errors: &[Error]) -> Self {
-        let mut broken = Self {
-            mistakes: Vec::new(),
-            lines: HashSet::new(),
-            uncertain_from: usize::MAX,
-        };
+        let mut broken =
+            Self { mistakes: Vec::new(), lines: HashSet::new(), uncertain_from: usize::MAX };
         for error in errors {
             let position = lines.position(error.span().map_or(usize::MAX, |span| span.start));
             // The keys of a table that is declared twice are read as those of one table.

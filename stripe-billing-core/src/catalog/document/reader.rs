@@ -63,11 +63,7 @@ impl Report {
 
 impl<'r> Reader<'r> {
     pub(super) fn new(lines: &'r Lines<'r>, lookup: &'r dyn Fn(&str) -> Option<String>) -> Self {
-        Self {
-            lines,
-            lookup,
-            report: Report::default(),
-        }
+        Self { lines, lookup, report: Report::default() }
     }
 
     pub(super) fn into_report(self) -> Report {
@@ -254,15 +250,8 @@ impl<'r> Reader<'r> {
         if let Some((_, meant)) = words.find(|(word, _)| *word == written) {
             return *meant;
         }
-        let words: Vec<String> = W::WORDS
-            .iter()
-            .map(|(word, _)| format!("\"{word}\""))
-            .collect();
-        let message = format!(
-            "{} is not known: write {}",
-            shown(&written),
-            words.join(" or ")
-        );
+        let words: Vec<String> = W::WORDS.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        let message = format!("{} is not known: write {}", shown(&written), words.join(" or "));
         self.mistake(&entry.path, message);
         otherwise
     }
@@ -298,10 +287,9 @@ impl<'r> Reader<'r> {
 /// Where something is first mentioned: `[[plan.a.price]]` may come before `[plan.a]`.
 fn first_offset(key_at: usize, value: &DeValue<'_>) -> usize {
     let inside = match value {
-        DeValue::Table(table) => table
-            .iter()
-            .map(|(key, value)| first_offset(key.span().start, value.get_ref()))
-            .min(),
+        DeValue::Table(table) => {
+            table.iter().map(|(key, value)| first_offset(key.span().start, value.get_ref())).min()
+        }
         DeValue::Array(items) => items.first().map(|item| item.span().start),
         _ => None,
     };

@@ -8,24 +8,11 @@ use crate::catalog::{DisplayAmount, Link, Pack, Plan, PlanPrice, Policy};
 
 const ROOT: &[&str] = &["link", "policy", "plan", "pack"];
 const LINK: &[&str] = &["account", "pack"];
-const POLICY: &[&str] = &[
-    "past_due_grace",
-    "on_dispute",
-    "on_full_refund",
-    "credit_residual",
-    "connected_accounts",
-];
-const PLAN: &[&str] = &[
-    "name",
-    "features",
-    "limits",
-    "trial_days",
-    "trial_credits",
-    "price",
-];
-const PRICE: &[&str] = &[
-    "id", "label", "period", "amount", "currency", "credits", "features", "limits",
-];
+const POLICY: &[&str] =
+    &["past_due_grace", "on_dispute", "on_full_refund", "credit_residual", "connected_accounts"];
+const PLAN: &[&str] = &["name", "features", "limits", "trial_days", "trial_credits", "price"];
+const PRICE: &[&str] =
+    &["id", "label", "period", "amount", "currency", "credits", "features", "limits"];
 const PACK: &[&str] = &["name", "price", "amount", "currency", "credits"];
 
 /// Takes the whole document.
@@ -123,8 +110,7 @@ fn plan(reader: &mut Reader<'_>, id: &str, path: &str, table: &DeTable<'_>) -> P
             "price" => {
                 for (path, table) in reader.tables(&entry) {
                     let price = table.map(|table| plan_price(reader, &path, table));
-                    plan.prices
-                        .push(price.unwrap_or_else(|| PlanPrice::new("")));
+                    plan.prices.push(price.unwrap_or_else(|| PlanPrice::new("")));
                 }
             }
             _ => {

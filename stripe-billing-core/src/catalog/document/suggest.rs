@@ -19,11 +19,7 @@ fn distance(from: &[char], to: &str) -> usize {
                 let best = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
                 let swapped =
                     i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1];
-                if swapped {
-                    best.min(rows[i - 2][j - 2] + 1)
-                } else {
-                    best
-                }
+                if swapped { best.min(rows[i - 2][j - 2] + 1) } else { best }
             };
         }
     }

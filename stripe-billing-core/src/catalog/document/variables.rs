@@ -29,11 +29,7 @@ pub(super) fn resolve<'t>(
         rest = tail;
     }
     resolved.push_str(rest);
-    if problems.is_empty() {
-        Ok(Cow::Owned(resolved))
-    } else {
-        Err(problems.join("; "))
-    }
+    if problems.is_empty() { Ok(Cow::Owned(resolved)) } else { Err(problems.join("; ")) }
 }
 
 fn value(name: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
@@ -42,18 +38,13 @@ fn value(name: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, 
         || name.starts_with(|c: char| c.is_ascii_digit())
         || !name.chars().all(is_name)
     {
-        return Err(format!(
-            "{} is no name of a variable: use letters, digits and _",
-            shown(name)
-        ));
+        return Err(format!("{} is no name of a variable: use letters, digits and _", shown(name)));
     }
     match lookup(name) {
-        None => Err(format!(
-            "the variable `{name}` is not set: set it, or write the value here"
-        )),
-        Some(value) if value.trim().is_empty() => Err(format!(
-            "the variable `{name}` is empty: set it, or write the value here"
-        )),
+        None => Err(format!("the variable `{name}` is not set: set it, or write the value here")),
+        Some(value) if value.trim().is_empty() => {
+            Err(format!("the variable `{name}` is empty: set it, or write the value here"))
+        }
         Some(value) => Ok(value),
     }
 }

@@ -72,14 +72,8 @@ fn every_change_of_meaning_changes_it() {
         ("\"workspace\"", "\"tenant\""),
         ("\"bundle\"", "\"pack_id\""),
         ("\"1d12h\"", "\"1d13h\""),
-        (
-            "on_dispute = \"revoke_access\"",
-            "on_dispute = \"freeze_credits\"",
-        ),
-        (
-            "on_full_refund = \"revoke_access\"",
-            "on_full_refund = \"keep_access\"",
-        ),
+        ("on_dispute = \"revoke_access\"", "on_dispute = \"freeze_credits\""),
+        ("on_full_refund = \"revoke_access\"", "on_full_refund = \"keep_access\""),
         ("\"write_off\"", "\"debt\""),
         ("\"separate\"", "\"ignore\""),
         ("[plan.basic-plus]", "[plan.basic-more]"),

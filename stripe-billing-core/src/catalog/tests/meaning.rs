@@ -63,10 +63,7 @@ pub(super) fn variables(name: &str) -> Option<String> {
 
 fn full_in_code() -> Catalog {
     Catalog::builder()
-        .link(Link {
-            account: "workspace".to_owned(),
-            pack: "bundle".to_owned(),
-        })
+        .link(Link { account: "workspace".to_owned(), pack: "bundle".to_owned() })
         .policy(Policy {
             past_due_grace: TimeDelta::hours(36),
             on_dispute: OnDispute::RevokeAccess,
@@ -138,10 +135,9 @@ fn a_file_with_the_usual_keys_means_what_it_says() {
         price = "price_small"
         credits = { credits = 1000 }
     "#;
-    let catalog = Catalog::from_toml_with(text, |name| {
-        (name == "STUDIO").then(|| "price_studio".to_owned())
-    })
-    .unwrap();
+    let catalog =
+        Catalog::from_toml_with(text, |name| (name == "STUDIO").then(|| "price_studio".to_owned()))
+            .unwrap();
 
     let (plan, price) = catalog.plan_of_price("price_studio").unwrap();
     assert_eq!((plan.id.as_str(), plan.name.as_str()), ("studio", "Studio"));
@@ -155,10 +151,7 @@ fn a_file_with_the_usual_keys_means_what_it_says() {
     assert_eq!((pack.id.as_str(), pack.credits["credits"]), ("small", 1000));
     assert_eq!(catalog.link().account, "app_user");
     assert_eq!(catalog.link().pack, "pack");
-    let policy = Policy {
-        past_due_grace: TimeDelta::days(7),
-        ..Policy::default()
-    };
+    let policy = Policy { past_due_grace: TimeDelta::days(7), ..Policy::default() };
     assert_eq!(catalog.policy(), &policy);
 }
 
@@ -204,10 +197,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(plan.prices, [PlanPrice::new("gold")]);
     assert_eq!(catalog.link(), &Link::default());
     assert_eq!(
-        (
-            catalog.link().account.as_str(),
-            catalog.link().pack.as_str()
-        ),
+        (catalog.link().account.as_str(), catalog.link().pack.as_str()),
         ("account", "pack")
     );
     let policy = catalog.policy();
@@ -240,16 +230,8 @@ fn plans_and_packs_keep_their_declared_order() {
         id = "p5"
     "#;
     let catalog = Catalog::from_toml(text).unwrap();
-    let plans: Vec<_> = catalog
-        .plans()
-        .iter()
-        .map(|plan| plan.id.as_str())
-        .collect();
-    let packs: Vec<_> = catalog
-        .packs()
-        .iter()
-        .map(|pack| pack.id.as_str())
-        .collect();
+    let plans: Vec<_> = catalog.plans().iter().map(|plan| plan.id.as_str()).collect();
+    let packs: Vec<_> = catalog.packs().iter().map(|pack| pack.id.as_str()).collect();
     assert_eq!(plans, ["zebra", "ant", "mole"]);
     assert_eq!(packs, ["z", "a"]);
 }
@@ -269,11 +251,7 @@ fn durations_are_read_in_every_unit() {
     ] {
         let text = format!("[policy]\npast_due_grace = \"{written}\"");
         let catalog = Catalog::from_toml(&text).unwrap();
-        assert_eq!(
-            catalog.policy().past_due_grace.num_seconds(),
-            seconds,
-            "{written}"
-        );
+        assert_eq!(catalog.policy().past_due_grace.num_seconds(), seconds, "{written}");
     }
 }
 

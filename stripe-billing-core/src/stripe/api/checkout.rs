@@ -41,18 +41,12 @@ pub struct CheckoutLine {
 impl CheckoutLine {
     /// This many of a price.
     pub fn new(price: impl Into<String>, quantity: u64) -> Self {
-        Self {
-            price: price.into(),
-            quantity: Some(quantity),
-        }
+        Self { price: price.into(), quantity: Some(quantity) }
     }
 
     /// A metered price: usage is reported later.
     pub fn metered(price: impl Into<String>) -> Self {
-        Self {
-            price: price.into(),
-            quantity: None,
-        }
+        Self { price: price.into(), quantity: None }
     }
 }
 

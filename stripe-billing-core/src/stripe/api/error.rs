@@ -120,12 +120,7 @@ impl StripeError {
         let error = answer.get("error").unwrap_or(&Value::Null);
         let error_type = json::text(error, "type").unwrap_or_default();
         let code = json::text(error, "code");
-        let kind = kind_of(
-            status,
-            &error_type,
-            code.as_deref(),
-            json::text(error, "decline_code"),
-        );
+        let kind = kind_of(status, &error_type, code.as_deref(), json::text(error, "decline_code"));
         let message = json::text(error, "message")
             // OAuth's form: `error` is a string with a description beside it.
             .or_else(|| json::text(&answer, "error_description"))
@@ -262,10 +257,7 @@ impl StripeError {
         for text in fields.into_iter().flatten() {
             *text = rewrite(text);
         }
-        if let StripeErrorKind::Card {
-            decline_code: Some(text),
-        } = &mut parts.kind
-        {
+        if let StripeErrorKind::Card { decline_code: Some(text) } = &mut parts.kind {
             *text = rewrite(text);
         }
         self
@@ -317,25 +309,14 @@ impl fmt::Display for StripeError {
         if let Some(code) = &parts.code {
             write!(f, " {code}")?;
         }
-        if let StripeErrorKind::Card {
-            decline_code: Some(reason),
-        } = &parts.kind
-        {
+        if let StripeErrorKind::Card { decline_code: Some(reason) } = &parts.kind {
             write!(f, " ({reason})")?;
         }
         if let Some(endpoint) = &parts.endpoint {
             write!(f, " on {endpoint}")?;
         }
         // A message may have been written over several lines.
-        write!(
-            f,
-            ": {}",
-            parts
-                .message
-                .split_whitespace()
-                .collect::<Vec<_>>()
-                .join(" ")
-        )?;
+        write!(f, ": {}", parts.message.split_whitespace().collect::<Vec<_>>().join(" "))?;
         if let Some(param) = &parts.param {
             write!(f, " [param {param}]")?;
         }
@@ -382,89 +363,32 @@ mod tests {
 
     #[test]
     fn every_row_of_the_table() {
-        let declined = Kind::Card {
-            decline_code: Some("insufficient_funds".to_owned()),
-        };
+        let declined = Kind::Card { decline_code: Some("insufficient_funds".to_owned()) };
         let rows = [
-            (
-                400,
-                json!({ "type": "invalid_request_error" }),
-                Kind::InvalidRequest,
-                false,
-            ),
-            (
-                400,
-                json!({ "type": "idempotency_error" }),
-                Kind::Idempotency,
-                false,
-            ),
-            (
-                404,
-                json!({ "type": "idempotency_error" }),
-                Kind::Idempotency,
-                false,
-            ),
+            (400, json!({ "type": "invalid_request_error" }), Kind::InvalidRequest, false),
+            (400, json!({ "type": "idempotency_error" }), Kind::Idempotency, false),
+            (404, json!({ "type": "idempotency_error" }), Kind::Idempotency, false),
             (
                 400,
                 json!({ "type": "invalid_request_error", "code": "rate_limit" }),
                 Kind::RateLimited,
                 true,
             ),
-            (
-                401,
-                json!({ "type": "invalid_request_error" }),
-                Kind::Authentication,
-                false,
-            ),
+            (401, json!({ "type": "invalid_request_error" }), Kind::Authentication, false),
             (
                 402,
                 json!({ "type": "card_error", "decline_code": "insufficient_funds" }),
                 declined,
                 false,
             ),
-            (
-                402,
-                json!({ "type": "card_error" }),
-                Kind::Card { decline_code: None },
-                false,
-            ),
-            (
-                403,
-                json!({ "type": "invalid_request_error" }),
-                Kind::Permission,
-                false,
-            ),
-            (
-                404,
-                json!({ "type": "invalid_request_error" }),
-                Kind::NotFound,
-                false,
-            ),
-            (
-                405,
-                json!({ "type": "invalid_request_error" }),
-                Kind::InvalidRequest,
-                false,
-            ),
-            (
-                409,
-                json!({ "code": "idempotency_key_in_use" }),
-                Kind::Conflict,
-                true,
-            ),
+            (402, json!({ "type": "card_error" }), Kind::Card { decline_code: None }, false),
+            (403, json!({ "type": "invalid_request_error" }), Kind::Permission, false),
+            (404, json!({ "type": "invalid_request_error" }), Kind::NotFound, false),
+            (405, json!({ "type": "invalid_request_error" }), Kind::InvalidRequest, false),
+            (409, json!({ "code": "idempotency_key_in_use" }), Kind::Conflict, true),
             (424, json!({ "type": "api_error" }), Kind::Api, false),
-            (
-                429,
-                json!({ "code": "rate_limit" }),
-                Kind::RateLimited,
-                true,
-            ),
-            (
-                429,
-                json!({ "code": "lock_timeout" }),
-                Kind::RateLimited,
-                true,
-            ),
+            (429, json!({ "code": "rate_limit" }), Kind::RateLimited, true),
+            (429, json!({ "code": "lock_timeout" }), Kind::RateLimited, true),
             (500, json!({ "type": "api_error" }), Kind::Api, true),
             (503, json!({}), Kind::Api, true),
             (302, json!({}), Kind::Api, false),
@@ -475,31 +399,17 @@ mod tests {
             assert_eq!(error.is_retryable(), retryable, "{status} {body}");
             assert_eq!(error.status(), Some(status));
         }
-        for (kind, retryable) in [
-            (Kind::Connection, true),
-            (Kind::Timeout, true),
-            (Kind::Decode, false),
-        ] {
-            assert_eq!(
-                StripeError::new(kind.clone(), "").is_retryable(),
-                retryable,
-                "{kind:?}"
-            );
+        for (kind, retryable) in
+            [(Kind::Connection, true), (Kind::Timeout, true), (Kind::Decode, false)]
+        {
+            assert_eq!(StripeError::new(kind.clone(), "").is_retryable(), retryable, "{kind:?}");
         }
     }
 
     #[test]
     fn stripes_own_word_about_a_retry_counts_first() {
-        assert!(
-            answer(402, &json!({}))
-                .with_should_retry(true)
-                .is_retryable()
-        );
-        assert!(
-            !answer(500, &json!({}))
-                .with_should_retry(false)
-                .is_retryable()
-        );
+        assert!(answer(402, &json!({})).with_should_retry(true).is_retryable());
+        assert!(!answer(500, &json!({})).with_should_retry(false).is_retryable());
     }
 
     #[test]
@@ -517,10 +427,7 @@ mod tests {
         assert_eq!(error.code(), Some("resource_missing"));
         assert_eq!(error.param(), Some("line_items[0][price]"));
         assert_eq!(error.message(), "No such price: 'price_x'");
-        assert_eq!(
-            error.doc_url(),
-            Some("https://docs.stripe.com/error-codes#resource-missing")
-        );
+        assert_eq!(error.doc_url(), Some("https://docs.stripe.com/error-codes#resource-missing"));
         assert_eq!(
             error.to_string(),
             "Stripe invalid request error 400 resource_missing on POST /v1/checkout/sessions: \
@@ -548,25 +455,16 @@ mod tests {
         let page = format!("<html>\n  <body>Bad gateway{}</body>", " é".repeat(4000));
         let error = StripeError::from_response(502, page.as_bytes());
         assert_eq!(error.kind(), &Kind::Api);
-        assert!(
-            error.message().contains("<html> <body>Bad gateway"),
-            "{error}"
-        );
+        assert!(error.message().contains("<html> <body>Bad gateway"), "{error}");
         assert!(error.message().chars().count() < 200, "{error}");
         assert!(!error.to_string().contains('\n'));
 
         let rows: [(&[u8], &str); 6] = [
             (b"", "the answer has no body"),
             (b" \n", "the answer has no body"),
-            (
-                b"\xff\xfe",
-                "the answer is no Stripe error object: \u{fffd}\u{fffd}",
-            ),
+            (b"\xff\xfe", "the answer is no Stripe error object: \u{fffd}\u{fffd}"),
             (b"null", "the answer is no Stripe error object: null"),
-            (
-                br#"{"error":"invalid_grant","error_description":"Unknown code"}"#,
-                "Unknown code",
-            ),
+            (br#"{"error":"invalid_grant","error_description":"Unknown code"}"#, "Unknown code"),
             (br#"{"error":"invalid_grant"}"#, "invalid_grant"),
         ];
         for (body, message) in rows {
@@ -578,9 +476,6 @@ mod tests {
     fn the_source_is_kept() {
         let error = StripeError::new(Kind::Connection, "refused")
             .with_source(std::io::Error::other("the socket's own words"));
-        assert_eq!(
-            error.source().unwrap().to_string(),
-            "the socket's own words"
-        );
+        assert_eq!(error.source().unwrap().to_string(), "the socket's own words");
     }
 }

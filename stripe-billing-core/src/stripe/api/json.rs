@@ -28,10 +28,7 @@ pub(super) fn time(object: &Value, field: &str) -> Option<DateTime<Utc>> {
 /// The id behind a field that is an id, or the whole object where it was expanded.
 pub(super) fn id(object: &Value, field: &str) -> Option<String> {
     let value = object.get(field)?;
-    value
-        .as_str()
-        .map(str::to_owned)
-        .or_else(|| text(value, "id"))
+    value.as_str().map(str::to_owned).or_else(|| text(value, "id"))
 }
 
 pub(super) fn metadata(object: &Value) -> BTreeMap<String, String> {
@@ -78,10 +75,7 @@ mod tests {
         assert_eq!(int(&object, "n"), None);
         assert_eq!(time(&object, "t"), None);
         assert!(!flag(&object, "f"));
-        assert_eq!(
-            metadata(&object),
-            BTreeMap::from([("a".to_owned(), "b".to_owned())])
-        );
+        assert_eq!(metadata(&object), BTreeMap::from([("a".to_owned(), "b".to_owned())]));
         assert_eq!(text(&Value::Null, "x"), None);
     }
 }

@@ -22,10 +22,7 @@ pub struct Retrieve {
 impl Retrieve {
     /// Asks for the object with this id.
     pub fn new(id: impl Into<String>) -> Self {
-        Self {
-            id: id.into(),
-            expand: Vec::new(),
-        }
+        Self { id: id.into(), expand: Vec::new() }
     }
 
     /// Also asks for the object behind a field, for instance `latest_invoice` or `line_items`.
@@ -74,10 +71,7 @@ where
             let message = "expected a list with a `data` array";
             return Err(StripeError::new(StripeErrorKind::Decode, message));
         };
-        let data = data
-            .into_iter()
-            .map(T::try_from)
-            .collect::<Result<_, _>>()?;
+        let data = data.into_iter().map(T::try_from).collect::<Result<_, _>>()?;
         Ok(Self { data, has_more })
     }
 }
@@ -95,10 +89,7 @@ mod tests {
         let page = json!({ "object": "list", "data": data, "has_more": true });
         let page = List::<Customer>::try_from(page).unwrap();
         assert!(page.has_more);
-        assert_eq!(
-            page.data.iter().map(|c| c.id.as_str()).collect::<Vec<_>>(),
-            ["cus_1", "cus_2"]
-        );
+        assert_eq!(page.data.iter().map(|c| c.id.as_str()).collect::<Vec<_>>(), ["cus_1", "cus_2"]);
     }
 
     #[test]

@@ -47,32 +47,17 @@ pub struct SubscriptionItemChange {
 impl SubscriptionItemChange {
     /// Changes the item with this id.
     pub fn change(id: impl Into<String>) -> Self {
-        Self {
-            id: Some(id.into()),
-            price: None,
-            quantity: None,
-            deleted: false,
-        }
+        Self { id: Some(id.into()), price: None, quantity: None, deleted: false }
     }
 
     /// Adds an item with this price.
     pub fn add(price: impl Into<String>) -> Self {
-        Self {
-            id: None,
-            price: Some(price.into()),
-            quantity: None,
-            deleted: false,
-        }
+        Self { id: None, price: Some(price.into()), quantity: None, deleted: false }
     }
 
     /// Removes the item with this id.
     pub fn remove(id: impl Into<String>) -> Self {
-        Self {
-            id: Some(id.into()),
-            price: None,
-            quantity: None,
-            deleted: true,
-        }
+        Self { id: Some(id.into()), price: None, quantity: None, deleted: true }
     }
 
     /// Sets the price.
@@ -209,11 +194,7 @@ pub struct CancelSubscription {
 impl CancelSubscription {
     /// Cancels this subscription, by Stripe's defaults without a last invoice and without a credit.
     pub fn new(id: impl Into<String>) -> Self {
-        Self {
-            id: id.into(),
-            invoice_now: None,
-            prorate: None,
-        }
+        Self { id: id.into(), invoice_now: None, prorate: None }
     }
 
     /// Sets whether what is still open is invoiced now.
@@ -301,9 +282,7 @@ impl TryFrom<Value> for Subscription {
 }
 
 fn items(subscription: &Value) -> Vec<SubscriptionItem> {
-    let data = subscription
-        .get("items")
-        .and_then(|items| items.get("data"));
+    let data = subscription.get("items").and_then(|items| items.get("data"));
     let read = |item: &Value| {
         let period = |field| json::time(item, field).or_else(|| json::time(subscription, field));
         Some(SubscriptionItem {
@@ -314,11 +293,7 @@ fn items(subscription: &Value) -> Vec<SubscriptionItem> {
             current_period_end: period("current_period_end"),
         })
     };
-    data.and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(read)
-        .collect()
+    data.and_then(Value::as_array).into_iter().flatten().filter_map(read).collect()
 }
 
 #[cfg(test)]
@@ -347,17 +322,9 @@ mod tests {
         assert_eq!(subscription.status, "a_status_of_2031");
         assert_eq!(subscription.customer.as_deref(), Some("cus_1"));
         assert_eq!(subscription.latest_invoice.as_deref(), Some("in_1"));
-        let [new, old] = subscription.items.as_slice() else {
-            panic!("{:?}", subscription.items)
-        };
-        assert_eq!(
-            (new.current_period_start, new.current_period_end),
-            (at(110), at(210))
-        );
-        assert_eq!(
-            (old.current_period_start, old.current_period_end),
-            (at(100), at(200))
-        );
+        let [new, old] = subscription.items.as_slice() else { panic!("{:?}", subscription.items) };
+        assert_eq!((new.current_period_start, new.current_period_end), (at(110), at(210)));
+        assert_eq!((old.current_period_start, old.current_period_end), (at(100), at(200)));
         assert_eq!((new.quantity, old.quantity), (Some(2), None));
         assert_eq!(
             (new.price.as_deref(), old.price.as_deref()),

@@ -44,10 +44,7 @@ impl StripeClientBuilder {
             connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(30),
             max_retries: 2,
-            backoff: Backoff {
-                base: Duration::from_millis(500),
-                cap: Duration::from_secs(5),
-            },
+            backoff: Backoff { base: Duration::from_millis(500), cap: Duration::from_secs(5) },
             app_info: None,
         }
     }
@@ -117,10 +114,7 @@ impl StripeClientBuilder {
             .map_err(|_| problems.push("the app's name or version has control characters".into()));
         let (Some((api_base, loopback)), Ok(headers), true) = (base, headers, problems.is_empty())
         else {
-            return Err(InvalidStripeConfig {
-                problems,
-                source: None,
-            });
+            return Err(InvalidStripeConfig { problems, source: None });
         };
         let http = http_client(headers, self.connect_timeout, loopback)
             .map_err(InvalidStripeConfig::http)?;
@@ -133,10 +127,7 @@ impl StripeClientBuilder {
             max_retries: self.max_retries,
             backoff: self.backoff,
         };
-        Ok(StripeClient {
-            shared: Arc::new(shared),
-            account: None,
-        })
+        Ok(StripeClient { shared: Arc::new(shared), account: None })
     }
 }
 
@@ -171,10 +162,7 @@ fn parse_base(text: &str, livemode: Option<bool>) -> Result<(String, bool), Stri
     let Some(host) = url.host_str() else {
         return Err("the API base has no host".to_owned());
     };
-    let address = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse::<IpAddr>();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     let loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
     if !matches!(url.scheme(), "http" | "https") {
         return Err("the API base is neither http nor https".to_owned());
@@ -247,10 +235,7 @@ pub struct InvalidStripeConfig {
 
 impl InvalidStripeConfig {
     fn http(source: Box<dyn Error + Send + Sync>) -> Self {
-        Self {
-            problems: vec!["the HTTP stack does not start".to_owned()],
-            source: Some(source),
-        }
+        Self { problems: vec!["the HTTP stack does not start".to_owned()], source: Some(source) }
     }
 
     /// Every mistake, each in a few words.
@@ -261,11 +246,7 @@ impl InvalidStripeConfig {
 
 impl fmt::Display for InvalidStripeConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the Stripe client cannot be built: {}",
-            self.problems.join("; ")
-        )
+        write!(f, "the Stripe client cannot be built: {}", self.problems.join("; "))
     }
 }
 
@@ -281,10 +262,7 @@ mod tests {
     use crate::stripe::StripeApi;
 
     fn problems(builder: StripeClientBuilder) -> Vec<String> {
-        builder
-            .build()
-            .map(|_| Vec::new())
-            .unwrap_or_else(|error| error.problems().to_vec())
+        builder.build().map(|_| Vec::new()).unwrap_or_else(|error| error.problems().to_vec())
     }
 
     #[test]
@@ -299,11 +277,7 @@ mod tests {
             ("sk_tes", None),
         ];
         for (key, expected) in rows {
-            assert_eq!(
-                StripeClient::new(key).unwrap().livemode(),
-                expected,
-                "{key}"
-            );
+            assert_eq!(StripeClient::new(key).unwrap().livemode(), expected, "{key}");
         }
         assert_eq!(livemode("sk_liveé"), None);
     }
@@ -320,35 +294,21 @@ mod tests {
         ];
         for (key, word) in rows {
             let found = problems(StripeClient::builder(key));
-            assert!(
-                found.len() == 1 && found[0].contains(word),
-                "{key:?}: {found:?}"
-            );
+            assert!(found.len() == 1 && found[0].contains(word), "{key:?}: {found:?}");
         }
     }
 
     #[test]
     fn bases() {
         let base = |url: &str, key: &str| problems(StripeClient::builder(key).api_base(url));
-        for good in [
-            "http://127.0.0.1:12111",
-            "http://localhost",
-            "http://[::1]:9/",
-            "https://a.test/x/",
-        ] {
+        for good in
+            ["http://127.0.0.1:12111", "http://localhost", "http://[::1]:9/", "https://a.test/x/"]
+        {
             assert_eq!(base(good, "sk_live_1"), Vec::<String>::new(), "{good}");
         }
-        assert_eq!(
-            base("http://stripe-fake:12111", "sk_test_1"),
-            Vec::<String>::new()
-        );
-        let bad = [
-            "",
-            "api.stripe.com",
-            "ftp://a.test",
-            "https://u:p@a.test",
-            "https://a.test?x=1",
-        ];
+        assert_eq!(base("http://stripe-fake:12111", "sk_test_1"), Vec::<String>::new());
+        let bad =
+            ["", "api.stripe.com", "ftp://a.test", "https://u:p@a.test", "https://a.test?x=1"];
         for bad in bad {
             assert_eq!(base(bad, "sk_test_1").len(), 1, "{bad}");
         }

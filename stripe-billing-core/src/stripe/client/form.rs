@@ -40,8 +40,7 @@ impl Form {
     /// Adds parameters under the names that they have on the wire (`address[country]`).
     pub(super) fn append(mut self, params: &[(String, String)]) -> Self {
         let params = params.iter().cloned();
-        self.0
-            .extend(params.map(|(name, value)| (name, FormValue::Text(value))));
+        self.0.extend(params.map(|(name, value)| (name, FormValue::Text(value))));
         self
     }
 
@@ -99,12 +98,7 @@ impl<T: Into<Self>> FromIterator<T> for FormValue {
 
 impl<'a> FromIterator<(&'a String, &'a String)> for Form {
     fn from_iter<I: IntoIterator<Item = (&'a String, &'a String)>>(pairs: I) -> Self {
-        Self(
-            pairs
-                .into_iter()
-                .map(|(name, value)| (name.clone(), value.into()))
-                .collect(),
-        )
+        Self(pairs.into_iter().map(|(name, value)| (name.clone(), value.into())).collect())
     }
 }
 
@@ -183,10 +177,7 @@ mod tests {
         let item = Form::new().set("price", "price_1").set("quantity", 2_u64);
         let tags = Form::new().set("app user", "1").set("a[b]", "2");
         let form = Form::new()
-            .set(
-                "items",
-                FormValue::from_iter([item, Form::new().set("price", "price_2")]),
-            )
+            .set("items", FormValue::from_iter([item, Form::new().set("price", "price_2")]))
             .set("expand", FormValue::from_iter(["a.b", "c"]))
             .set("data", Form::new().set("metadata", tags))
             .set("none", FormValue::List(Vec::new()))
@@ -206,38 +197,25 @@ mod tests {
         let mut root = Form::new();
         for pair in encoded.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap();
-            let mut parts = name
-                .split('[')
-                .map(|part| unescape(part.trim_end_matches(']')));
+            let mut parts = name.split('[').map(|part| unescape(part.trim_end_matches(']')));
             let mut place = entry(&mut root, parts.next().unwrap());
             for part in parts {
                 if *place == text("") {
                     *place = FormValue::Map(Form::new());
                 }
-                let FormValue::Map(form) = place else {
-                    panic!("{name} is both text and map")
-                };
+                let FormValue::Map(form) = place else { panic!("{name} is both text and map") };
                 place = entry(form, part);
             }
             *place = FormValue::Text(unescape(value));
         }
-        Form(
-            root.0
-                .into_iter()
-                .map(|(name, value)| (name, lists(value)))
-                .collect(),
-        )
+        Form(root.0.into_iter().map(|(name, value)| (name, lists(value))).collect())
     }
 
     fn entry(form: &mut Form, name: String) -> &mut FormValue {
-        let index = form
-            .0
-            .iter()
-            .position(|(known, _)| *known == name)
-            .unwrap_or_else(|| {
-                form.0.push((name, text("")));
-                form.0.len() - 1
-            });
+        let index = form.0.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+            form.0.push((name, text("")));
+            form.0.len() - 1
+        });
         &mut form.0[index].1
     }
 
@@ -245,15 +223,8 @@ mod tests {
         let FormValue::Map(Form(pairs)) = value else {
             return value;
         };
-        let pairs: Vec<_> = pairs
-            .into_iter()
-            .map(|(key, value)| (key, lists(value)))
-            .collect();
-        if pairs
-            .iter()
-            .enumerate()
-            .all(|(index, (key, _))| *key == index.to_string())
-        {
+        let pairs: Vec<_> = pairs.into_iter().map(|(key, value)| (key, lists(value))).collect();
+        if pairs.iter().enumerate().all(|(index, (key, _))| *key == index.to_string()) {
             FormValue::List(pairs.into_iter().map(|(_, value)| value).collect())
         } else {
             FormValue::Map(Form(pairs))

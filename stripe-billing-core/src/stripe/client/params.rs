@@ -32,10 +32,7 @@ pub(super) fn list_prices(request: &ListPrices) -> Form {
     Form::new()
         .set_some("active", request.active)
         .set_some("product", request.product.as_ref())
-        .set(
-            "lookup_keys",
-            request.lookup_keys.iter().collect::<FormValue>(),
-        )
+        .set("lookup_keys", request.lookup_keys.iter().collect::<FormValue>())
         .set_some("limit", request.limit.map(u64::from))
         .set_some("starting_after", request.starting_after.as_ref())
         .set("expand", request.expand.iter().collect::<FormValue>())
@@ -49,10 +46,7 @@ pub(super) fn create_checkout_session(request: &CreateCheckoutSession) -> Form {
     };
     let copied = Form::new()
         .set("metadata", pairs(&request.metadata))
-        .set_some(
-            "trial_period_days",
-            request.trial_period_days.map(u64::from),
-        );
+        .set_some("trial_period_days", request.trial_period_days.map(u64::from));
     Form::new()
         .set("mode", request.mode.as_str())
         .set("success_url", &request.success_url)
@@ -60,25 +54,17 @@ pub(super) fn create_checkout_session(request: &CreateCheckoutSession) -> Form {
         .set_some("customer", request.customer.as_ref())
         .set_some("customer_email", request.customer_email.as_ref())
         .set_some("client_reference_id", request.client_reference_id.as_ref())
-        .set(
-            "line_items",
-            request.lines.iter().map(line).collect::<FormValue>(),
-        )
+        .set("line_items", request.lines.iter().map(line).collect::<FormValue>())
         .set("metadata", pairs(&request.metadata))
         .set(made, copied)
         .set_some("allow_promotion_codes", request.allow_promotion_codes)
-        .set_some(
-            "expires_at",
-            request.expires_at.map(|time| time.timestamp()),
-        )
+        .set_some("expires_at", request.expires_at.map(|time| time.timestamp()))
         .set_some("locale", request.locale.as_ref())
         .append(&request.params)
 }
 
 fn line(line: &CheckoutLine) -> Form {
-    Form::new()
-        .set("price", &line.price)
-        .set_some("quantity", line.quantity)
+    Form::new().set("price", &line.price).set_some("quantity", line.quantity)
 }
 
 pub(super) fn update_subscription(request: &UpdateSubscription) -> Form {
@@ -86,20 +72,11 @@ pub(super) fn update_subscription(request: &UpdateSubscription) -> Form {
     if request.clear_cancel_at {
         form = form.unset("cancel_at");
     }
-    form.set(
-        "items",
-        request.items.iter().map(item).collect::<FormValue>(),
-    )
-    .set_some(
-        "proration_behavior",
-        request.proration_behavior.map(|it| it.as_str()),
-    )
-    .set_some(
-        "proration_date",
-        request.proration_date.map(|time| time.timestamp()),
-    )
-    .set("metadata", pairs(&request.metadata))
-    .append(&request.params)
+    form.set("items", request.items.iter().map(item).collect::<FormValue>())
+        .set_some("proration_behavior", request.proration_behavior.map(|it| it.as_str()))
+        .set_some("proration_date", request.proration_date.map(|time| time.timestamp()))
+        .set("metadata", pairs(&request.metadata))
+        .append(&request.params)
 }
 
 fn item(item: &SubscriptionItemChange) -> Form {
@@ -111,9 +88,7 @@ fn item(item: &SubscriptionItemChange) -> Form {
 }
 
 pub(super) fn cancel_subscription(request: &CancelSubscription) -> Form {
-    Form::new()
-        .set_some("invoice_now", request.invoice_now)
-        .set_some("prorate", request.prorate)
+    Form::new().set_some("invoice_now", request.invoice_now).set_some("prorate", request.prorate)
 }
 
 pub(super) fn create_portal_session(request: &CreatePortalSession) -> Form {

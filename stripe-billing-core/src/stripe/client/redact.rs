@@ -3,11 +3,7 @@
 /// Replaces the key itself and whatever else looks like a secret or restricted key: Stripe
 /// repeats a rejected key in its message, masked, but with its last characters.
 pub(super) fn redact(text: &str, key: &str) -> String {
-    let text = if key.is_empty() {
-        text.to_owned()
-    } else {
-        text.replace(key, "[redacted]")
-    };
+    let text = if key.is_empty() { text.to_owned() } else { text.replace(key, "[redacted]") };
     let mut out = String::with_capacity(text.len());
     let mut rest = text.as_str();
     while let Some(start) = next_key(rest) {
@@ -22,10 +18,7 @@ pub(super) fn redact(text: &str, key: &str) -> String {
 }
 
 fn next_key(text: &str) -> Option<usize> {
-    ["sk_live_", "sk_test_", "rk_live_", "rk_test_"]
-        .iter()
-        .filter_map(|p| text.find(p))
-        .min()
+    ["sk_live_", "sk_test_", "rk_live_", "rk_test_"].iter().filter_map(|p| text.find(p)).min()
 }
 
 #[cfg(test)]
@@ -41,10 +34,7 @@ mod tests {
                 "Invalid API Key provided: [redacted].",
             ),
             ("key_of_an_odd_form!", "[redacted]!"),
-            (
-                "a sk_live_a rk_test_b, rk_live_c",
-                "a [redacted] [redacted], [redacted]",
-            ),
+            ("a sk_live_a rk_test_b, rk_live_c", "a [redacted] [redacted], [redacted]"),
             ("sk_test_", "[redacted]"),
             ("é sk_live_é", "é [redacted]é"),
         ];

@@ -12,19 +12,14 @@ pub(super) fn should_retry(error: &StripeError, retries_left: u32) -> bool {
     if retries_left == 0 {
         return false;
     }
-    if matches!(
-        error.kind(),
-        StripeErrorKind::Connection | StripeErrorKind::Timeout
-    ) {
+    if matches!(error.kind(), StripeErrorKind::Connection | StripeErrorKind::Timeout) {
         return true;
     }
     if let Some(word) = error.should_retry() {
         return word;
     }
     // A 429 is not tried again at once: that would only add to the load that it complains about.
-    error
-        .status()
-        .is_some_and(|status| status == 409 || status >= 500)
+    error.status().is_some_and(|status| status == 409 || status >= 500)
 }
 
 /// How the waiting time grows.
@@ -45,18 +40,13 @@ impl Backoff {
     pub(super) fn delay(self, retry: u32, seed: &str) -> Duration {
         let doublings = retry.saturating_sub(1).min(31);
         let whole = self.base.saturating_mul(1 << doublings).min(self.cap);
-        whole
-            .mul_f64(0.5 + 0.5 * fraction(seed, retry))
-            .max(self.base)
+        whole.mul_f64(0.5 + 0.5 * fraction(seed, retry)).max(self.base)
     }
 }
 
 /// A number from 0 to 1 that looks random and is not.
 fn fraction(seed: &str, retry: u32) -> f64 {
-    let hash = Sha256::new()
-        .chain_update(retry.to_be_bytes())
-        .chain_update(seed)
-        .finalize();
+    let hash = Sha256::new().chain_update(retry.to_be_bytes()).chain_update(seed).finalize();
     let head = u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]);
     f64::from(head) / f64::from(u32::MAX)
 }
@@ -105,10 +95,8 @@ mod tests {
         }
     }
 
-    const STRIPES: Backoff = Backoff {
-        base: Duration::from_millis(500),
-        cap: Duration::from_secs(5),
-    };
+    const STRIPES: Backoff =
+        Backoff { base: Duration::from_millis(500), cap: Duration::from_secs(5) };
 
     #[test]
     fn the_table_of_delays() {
@@ -125,10 +113,7 @@ mod tests {
         for (retry, least, most) in rows {
             for seed in ["", "customer:1", "customer:2", "/v1/prices"] {
                 let delay = STRIPES.delay(retry, seed).as_millis();
-                assert!(
-                    (least..=most).contains(&delay),
-                    "retry {retry}, {seed:?}: {delay} ms"
-                );
+                assert!((least..=most).contains(&delay), "retry {retry}, {seed:?}: {delay} ms");
             }
         }
     }
@@ -136,23 +121,16 @@ mod tests {
     #[test]
     fn the_delay_is_the_same_for_the_same_call_and_spreads_over_calls() {
         assert_eq!(STRIPES.delay(3, "a"), STRIPES.delay(3, "a"));
-        let delays: std::collections::BTreeSet<_> = (0..100)
-            .map(|n| STRIPES.delay(3, &format!("customer:{n}")))
-            .collect();
+        let delays: std::collections::BTreeSet<_> =
+            (0..100).map(|n| STRIPES.delay(3, &format!("customer:{n}"))).collect();
         assert!(delays.len() > 95, "{} different delays", delays.len());
         let (first, last) = (delays.first().unwrap(), delays.last().unwrap());
-        assert!(
-            last.saturating_sub(*first) > Duration::from_millis(800),
-            "{first:?} to {last:?}"
-        );
+        assert!(last.saturating_sub(*first) > Duration::from_millis(800), "{first:?} to {last:?}");
     }
 
     #[test]
     fn a_base_above_the_cap_is_kept() {
-        let slow = Backoff {
-            base: Duration::from_secs(9),
-            ..STRIPES
-        };
+        let slow = Backoff { base: Duration::from_secs(9), ..STRIPES };
         assert_eq!(slow.delay(1, ""), Duration::from_secs(9));
         assert_eq!(slow.delay(8, ""), Duration::from_secs(9));
     }

@@ -26,13 +26,7 @@ pub(super) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(super) fn get(name: &'static str, path: String, form: Form) -> Self {
-        Self {
-            name,
-            method: Method::GET,
-            path,
-            form,
-            key: None,
-        }
+        Self { name, method: Method::GET, path, form, key: None }
     }
 
     pub(super) fn post(
@@ -41,23 +35,11 @@ impl<'a> Call<'a> {
         form: Form,
         key: &'a IdempotencyKey,
     ) -> Self {
-        Self {
-            name,
-            method: Method::POST,
-            path,
-            form,
-            key: Some(key),
-        }
+        Self { name, method: Method::POST, path, form, key: Some(key) }
     }
 
     pub(super) fn delete(name: &'static str, path: String, form: Form) -> Self {
-        Self {
-            name,
-            method: Method::DELETE,
-            path,
-            form,
-            key: None,
-        }
+        Self { name, method: Method::DELETE, path, form, key: None }
     }
 
     /// What sets the waits of this call apart from those of others.
@@ -105,14 +87,11 @@ impl StripeClient {
             status = field::Empty,
             request_id = field::Empty,
         );
-        self.send_in_span(&call)
-            .instrument(span)
-            .await
-            .map_err(|error| {
-                error
-                    .with_endpoint(call.method.as_str(), &call.path)
-                    .map_text(|text| redact(text, self.shared.key.expose()))
-            })
+        self.send_in_span(&call).instrument(span).await.map_err(|error| {
+            error
+                .with_endpoint(call.method.as_str(), &call.path)
+                .map_text(|text| redact(text, self.shared.key.expose()))
+        })
     }
 
     async fn send_in_span<T>(&self, call: &Call<'_>) -> Result<T, StripeError>
@@ -125,10 +104,7 @@ impl StripeClient {
             tries += 1;
             let started = Instant::now();
             let tried = self.try_once::<T>(call, &prepared).await;
-            let result = tried
-                .outcome
-                .as_ref()
-                .map_or_else(|e| e.kind().as_str(), |_| "ok");
+            let result = tried.outcome.as_ref().map_or_else(|e| e.kind().as_str(), |_| "ok");
             measure(call.name, result, started.elapsed());
 
             let retries_left = self.shared.max_retries.saturating_sub(tries - 1);
@@ -199,20 +175,11 @@ impl StripeClient {
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) => {
-                return Tried {
-                    status: None,
-                    request_id: None,
-                    outcome: Err(no_answer(error)),
-                };
+                return Tried { status: None, request_id: None, outcome: Err(no_answer(error)) };
             }
         };
         let status = response.status();
-        let header = |name| {
-            response
-                .headers()
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let request_id = header("request-id").map(str::to_owned);
         let should_retry = header("stripe-should-retry").and_then(|word| word.parse().ok());
         let outcome = match response.bytes().await {
@@ -231,11 +198,7 @@ impl StripeClient {
                 None => error,
             }
         });
-        Tried {
-            status: Some(status.as_u16()),
-            request_id,
-            outcome,
-        }
+        Tried { status: Some(status.as_u16()), request_id, outcome }
     }
 }
 
@@ -245,11 +208,8 @@ fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) -> Result<()
         return Err(StripeError::new(StripeErrorKind::InvalidRequest, message));
     }
     let value = HeaderValue::from_str(value).map_err(|error| {
-        StripeError::new(
-            StripeErrorKind::InvalidRequest,
-            format!("bad value for {name}"),
-        )
-        .with_source(error)
+        StripeError::new(StripeErrorKind::InvalidRequest, format!("bad value for {name}"))
+            .with_source(error)
     })?;
     headers.insert(HeaderName::from_static(name), value);
     Ok(())
@@ -318,9 +278,6 @@ mod tests {
             assert_eq!(path(bad), Err(StripeErrorKind::InvalidRequest), "{bad:?}");
         }
         assert_eq!(path("cus_1"), Ok("/v1/customers/cus_1/x".to_owned()));
-        assert_eq!(
-            path("../a?b#c d"),
-            Ok("/v1/customers/..%2Fa%3Fb%23c%20d/x".to_owned())
-        );
+        assert_eq!(path("../a?b#c d"), Ok("/v1/customers/..%2Fa%3Fb%23c%20d/x".to_owned()));
     }
 }

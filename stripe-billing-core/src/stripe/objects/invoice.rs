@@ -143,14 +143,9 @@ impl Invoice {
             hosted_invoice_url: text(value, &["hosted_invoice_url"]),
             created: time(value, &["created"]),
             paid_at: time(value, &["status_transitions", "paid_at"]),
-            lines: list(value, &["lines"])
-                .iter()
-                .filter_map(InvoiceLine::from_json)
-                .collect(),
+            lines: list(value, &["lines"]).iter().filter_map(InvoiceLine::from_json).collect(),
             more_lines: flag(value, &["lines", "has_more"]),
-            subscription_metadata: details
-                .map(|d| metadata(d, &["metadata"]))
-                .unwrap_or_default(),
+            subscription_metadata: details.map(|d| metadata(d, &["metadata"])).unwrap_or_default(),
         })
     }
 
@@ -162,11 +157,7 @@ impl Invoice {
 
     /// The end of the service that its regular lines pay for.
     pub fn service_end(&self) -> Option<i64> {
-        self.lines
-            .iter()
-            .filter(|line| !line.proration)
-            .filter_map(|line| line.period_end)
-            .max()
+        self.lines.iter().filter(|line| !line.proration).filter_map(|line| line.period_end).max()
     }
 }
 
@@ -178,11 +169,8 @@ fn subscription_of(value: &Value) -> Option<String> {
 }
 
 fn line_subscription(line: &Value) -> Option<String> {
-    id(
-        line,
-        &["parent", "subscription_item_details", "subscription"],
-    )
-    .or_else(|| id(line, &["subscription"]))
+    id(line, &["parent", "subscription_item_details", "subscription"])
+        .or_else(|| id(line, &["subscription"]))
 }
 
 /// Old payloads also say `paid`; a null status happens while an invoice is being written.
@@ -198,10 +186,7 @@ impl InvoiceLine {
     fn from_json(value: &Value) -> Option<Self> {
         let item = &["parent", "subscription_item_details"];
         let invoice_item = &["parent", "invoice_item_details"];
-        let (start, end) = (
-            time(value, &["period", "start"]),
-            time(value, &["period", "end"]),
-        );
+        let (start, end) = (time(value, &["period", "start"]), time(value, &["period", "end"]));
         Some(Self {
             id: id(value, &["id"])?,
             amount: int(value, &["amount"]),
@@ -266,9 +251,6 @@ mod tests {
 
     #[test]
     fn an_upcoming_invoice_has_no_id_and_no_view() {
-        assert_eq!(
-            Invoice::from_json(&json!({"object": "invoice", "status": "draft"})),
-            None
-        );
+        assert_eq!(Invoice::from_json(&json!({"object": "invoice", "status": "draft"})), None);
     }
 }

@@ -117,13 +117,12 @@ impl Subscription {
             ended_at: time(value, &["ended_at"]),
             trial_start: time(value, &["trial_start"]),
             trial_end: time(value, &["trial_end"]),
-            pause_collection: value
-                .get("pause_collection")
-                .filter(|p| p.is_object())
-                .map(|p| PauseCollection {
+            pause_collection: value.get("pause_collection").filter(|p| p.is_object()).map(|p| {
+                PauseCollection {
                     behavior: text(p, &["behavior"]),
                     resumes_at: time(p, &["resumes_at"]),
-                }),
+                }
+            }),
             latest_invoice: id(value, &["latest_invoice"]),
             created: time(value, &["created"]),
             metadata: metadata(value, &["metadata"]),
@@ -143,17 +142,9 @@ impl Subscription {
     /// When it will cancel, if it will: `cancel_at`, or the period's end with
     /// `cancel_at_period_end`. API versions and customer portals set either or both.
     pub fn ends_at(&self) -> Option<i64> {
-        let period_end = self
-            .items
-            .iter()
-            .filter_map(|item| item.period_end)
-            .max()
-            .or(self.trial_end);
-        self.cancel_at.or(if self.cancel_at_period_end {
-            period_end
-        } else {
-            None
-        })
+        let period_end =
+            self.items.iter().filter_map(|item| item.period_end).max().or(self.trial_end);
+        self.cancel_at.or(if self.cancel_at_period_end { period_end } else { None })
     }
 
     /// Whether it will cancel by itself.
@@ -174,9 +165,7 @@ impl SubscriptionItem {
         };
         Some(Self {
             id: id(value, &["id"])?,
-            price: id(value, &["price"])
-                .or_else(|| id(value, &["plan"]))
-                .unwrap_or_default(),
+            price: id(value, &["price"]).or_else(|| id(value, &["plan"])).unwrap_or_default(),
             quantity: int(value, &["quantity"]),
             period_start: own.0.or(outer.0),
             period_end: own.1.or(outer.1),
@@ -233,10 +222,7 @@ mod tests {
             Subscription::from_json(&value).unwrap()
         };
         assert!(!with(json!({})).will_cancel());
-        assert_eq!(
-            with(json!({"cancel_at_period_end": true})).ends_at(),
-            Some(200)
-        );
+        assert_eq!(with(json!({"cancel_at_period_end": true})).ends_at(), Some(200));
         assert_eq!(with(json!({"cancel_at": 150})).ends_at(), Some(150));
         assert!(with(json!({"cancel_at": 150})).will_cancel());
         assert!(!with(json!({"cancel_at": 150, "status": "canceled"})).will_cancel());
@@ -248,15 +234,9 @@ mod tests {
             Subscription::from_json(&json!({"id": "sub_1", "status": "hibernating"})).unwrap();
         assert_eq!(view.status, SubscriptionStatus::Other("hibernating".into()));
         assert!(view.items.is_empty());
-        assert_eq!(
-            Subscription::from_json(&json!({"object": "subscription"})),
-            None
-        );
+        assert_eq!(Subscription::from_json(&json!({"object": "subscription"})), None);
         let backwards = json!({"id": "sub_1", "items": {"data": [
             item(&json!({"current_period_start": 200, "current_period_end": 100}))]}});
-        assert_eq!(
-            Subscription::from_json(&backwards).unwrap().period_end(),
-            None
-        );
+        assert_eq!(Subscription::from_json(&backwards).unwrap().period_end(), None);
     }
 }

@@ -121,16 +121,8 @@ impl Delivery {
         }
         self.change(|queue| {
             for endpoint in 0..self.0.endpoints.len() {
-                queue
-                    .pending
-                    .entry(event.id().to_owned())
-                    .or_default()
-                    .insert(endpoint);
-                let job = Job {
-                    event: event.clone(),
-                    endpoint,
-                    attempt: 1,
-                };
+                queue.pending.entry(event.id().to_owned()).or_default().insert(endpoint);
+                let job = Job { event: event.clone(), endpoint, attempt: 1 };
                 if queue.loses_one() {
                     queue.log.push(self.line(&job, Outcome::Dropped));
                     queue.failed.push(job);
@@ -229,11 +221,7 @@ impl Delivery {
         self.change(|queue| {
             queue.failed.retain(|job| job.event.id() != event.id());
             for endpoint in 0..self.0.endpoints.len() {
-                queue.admit(Job {
-                    event: event.clone(),
-                    endpoint,
-                    attempt: 1,
-                });
+                queue.admit(Job { event: event.clone(), endpoint, attempt: 1 });
             }
         });
     }
@@ -329,16 +317,10 @@ impl Delivery {
         });
         if retry {
             tokio::spawn(async move {
-                let pause = self
-                    .0
-                    .backoff
-                    .saturating_mul(1 << (job.attempt - 1).min(10));
+                let pause = self.0.backoff.saturating_mul(1 << (job.attempt - 1).min(10));
                 tokio::time::sleep(pause).await;
                 self.change(|queue| {
-                    let job = Job {
-                        attempt: job.attempt + 1,
-                        ..job
-                    };
+                    let job = Job { attempt: job.attempt + 1, ..job };
                     if queue.paused {
                         queue.outstanding = queue.outstanding.saturating_sub(1);
                         queue.held.push(job);
@@ -363,10 +345,7 @@ impl Delivery {
             .post(&endpoint.url)
             .header("content-type", "application/json; charset=utf-8")
             .header("stripe-signature", signature)
-            .header(
-                "user-agent",
-                "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-            )
+            .header("user-agent", "Stripe/1.0 (+https://stripe.com/docs/webhooks)")
             .body(body)
             .send()
             .await;

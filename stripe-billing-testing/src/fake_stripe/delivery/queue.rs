@@ -39,9 +39,7 @@ impl Queue {
             self.drop_next -= 1;
             return true;
         }
-        self.drop_fraction
-            .as_mut()
-            .is_some_and(|(fraction, dice)| dice.chance(*fraction))
+        self.drop_fraction.as_mut().is_some_and(|(fraction, dice)| dice.chance(*fraction))
     }
 
     pub(super) fn admit(&mut self, job: Job) {

@@ -41,10 +41,7 @@ impl State {
         }
         let email = self.email_for(&session, email);
         let key = self.ids.uuid();
-        let cause = Cause {
-            request_id: None,
-            idempotency_key: Some(key),
-        };
+        let cause = Cause { request_id: None, idempotency_key: Some(key) };
         let cause = std::mem::replace(&mut self.cause, cause);
         let done = match session.mode {
             Mode::Subscription => self.submit_subscription(&session, card, &email),
@@ -58,17 +55,11 @@ impl State {
     }
 
     fn email_for(&self, session: &Session, typed: Option<&str>) -> String {
-        let known = session
-            .customer
-            .as_deref()
-            .and_then(|id| self.customers.get(id)?.email.clone());
+        let known =
+            session.customer.as_deref().and_then(|id| self.customers.get(id)?.email.clone());
         known
             .or_else(|| session.customer_email.clone())
-            .or_else(|| {
-                typed
-                    .filter(|email| !email.trim().is_empty())
-                    .map(str::to_owned)
-            })
+            .or_else(|| typed.filter(|email| !email.trim().is_empty()).map(str::to_owned))
             .unwrap_or_else(|| "customer@example.com".to_owned())
     }
 
@@ -100,9 +91,7 @@ impl State {
         card: Card,
         email: &str,
     ) -> Result<Completed, ApiError> {
-        let trial_end = session
-            .trial_days
-            .map(|days| self.now() + i64::from(days) * super::DAY);
+        let trial_end = session.trial_days.map(|days| self.now() + i64::from(days) * super::DAY);
         let pays_now = trial_end.is_none() && session.total() > 0;
         if card.charge(true).is_err() {
             return Err(self.decline(session, card, pays_now, email));
@@ -200,13 +189,7 @@ impl State {
             session.payment_intent.clone_from(&payment_intent);
             session.payment_status = paid_word(payment_intent.is_some());
         })?;
-        Ok(Completed {
-            customer,
-            subscription: None,
-            invoice: None,
-            payment_intent,
-            redirect,
-        })
+        Ok(Completed { customer, subscription: None, invoice: None, payment_intent, redirect })
     }
 
     /// The bank says no: a failed charge, and the session stays open.
@@ -280,22 +263,15 @@ impl State {
         email: &str,
         change: impl FnOnce(&mut Session),
     ) -> Result<String, ApiError> {
-        let (_, after) = update(
-            &mut self.sessions,
-            &session.id,
-            "checkout.session",
-            |session| {
-                session.status = "complete";
-                session.email = Some(email.to_owned());
-                session.decline = None;
-                change(session);
-            },
-        )?;
+        let (_, after) = update(&mut self.sessions, &session.id, "checkout.session", |session| {
+            session.status = "complete";
+            session.email = Some(email.to_owned());
+            session.decline = None;
+            change(session);
+        })?;
         self.cause = Cause::default();
         self.emit("checkout.session.completed", after, None);
-        Ok(session
-            .success_url
-            .replace("{CHECKOUT_SESSION_ID}", &session.id))
+        Ok(session.success_url.replace("{CHECKOUT_SESSION_ID}", &session.id))
     }
 }
 

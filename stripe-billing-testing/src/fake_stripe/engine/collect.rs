@@ -20,9 +20,7 @@ pub(in crate::fake_stripe) enum Collect {
 impl State {
     pub(super) fn retry_due(&mut self, id: &str) -> Result<(), ApiError> {
         let invoice = self.invoice(id)?;
-        let due = invoice
-            .next_payment_attempt
-            .is_some_and(|at| at <= self.now());
+        let due = invoice.next_payment_attempt.is_some_and(|at| at <= self.now());
         if invoice.status == "open" && invoice.auto_advance && due {
             self.collect(id, Collect::Automatic).map(drop)?;
         }
@@ -40,10 +38,8 @@ impl State {
         let first = invoice.attempt_count == 0;
         let Some(method) = method else {
             self.collection_failed(id, how, first)?;
-            return Ok(Err(ApiError::invalid(
-                "Cannot charge a customer that has no active card",
-            )
-            .with_code("resource_missing")));
+            return Ok(Err(ApiError::invalid("Cannot charge a customer that has no active card")
+                .with_code("resource_missing")));
         };
         let intent = self.intent_for(&invoice);
         match self.charge_card(&intent, &method, false, None)? {
@@ -65,12 +61,8 @@ impl State {
             .as_deref()
             .and_then(|id| self.subscriptions.get(id))
             .and_then(|sub| sub.default_payment_method.clone());
-        of_subscription.or_else(|| {
-            self.customers
-                .get(&invoice.customer)?
-                .default_payment_method
-                .clone()
-        })
+        of_subscription
+            .or_else(|| self.customers.get(&invoice.customer)?.default_payment_method.clone())
     }
 
     /// The invoice's payment intent, begun if there is none yet.
@@ -123,16 +115,11 @@ impl State {
         // The first payment of a subscription is the customer's to repeat.
         if how == Collect::Automatic && invoice.billing_reason != "subscription_create" {
             let since = *invoice.first_failure.get_or_insert(now);
-            let upcoming = retries
-                .iter()
-                .map(|after| since + after)
-                .find(|at| *at > now);
+            let upcoming = retries.iter().map(|after| since + after).find(|at| *at > now);
             invoice.next_payment_attempt = upcoming;
             exhausted = upcoming.is_none();
         }
-        let next = invoice
-            .next_payment_attempt
-            .filter(|_| how == Collect::Automatic);
+        let next = invoice.next_payment_attempt.filter(|_| how == Collect::Automatic);
         let (after, sub) = (invoice.json(), invoice.subscription.clone());
         if !first {
             self.emit("invoice.updated", after.clone(), Some(before));
@@ -145,11 +132,7 @@ impl State {
         if self.subscription(&sub)?.status == Status::Active {
             self.update_subscription(&sub, |sub| sub.status = Status::PastDue)?;
         }
-        if exhausted {
-            self.give_up(&sub)
-        } else {
-            Ok(())
-        }
+        if exhausted { self.give_up(&sub) } else { Ok(()) }
     }
 
     fn give_up(&mut self, sub: &str) -> Result<(), ApiError> {
@@ -158,9 +141,9 @@ impl State {
         }
         match self.rules.exhausted {
             Exhausted::Cancel => self.end_subscription(sub, Some("payment_failed")).map(drop),
-            Exhausted::Unpaid => self
-                .update_subscription(sub, |sub| sub.status = Status::Unpaid)
-                .map(drop),
+            Exhausted::Unpaid => {
+                self.update_subscription(sub, |sub| sub.status = Status::Unpaid).map(drop)
+            }
             Exhausted::KeepPastDue => Ok(()),
         }
     }

@@ -11,9 +11,7 @@ use crate::fake_stripe::{
 impl State {
     pub(super) fn trial_will_end(&mut self, id: &str) -> Result<(), ApiError> {
         let sub = self.subscription(id)?;
-        let near = sub
-            .trial
-            .is_some_and(|(_, end)| end - 3 * super::DAY <= self.now());
+        let near = sub.trial.is_some_and(|(_, end)| end - 3 * super::DAY <= self.now());
         if sub.status == Status::Trialing && near {
             let object = sub.json();
             self.emit("customer.subscription.trial_will_end", object, None);
@@ -26,11 +24,7 @@ impl State {
         if sub.status.is_ended() {
             return Ok(true);
         }
-        let at = if sub.cancel_at_period_end {
-            Some(sub.period.1)
-        } else {
-            sub.cancel_at
-        };
+        let at = if sub.cancel_at_period_end { Some(sub.period.1) } else { sub.cancel_at };
         if at.is_none_or(|at| at > self.now()) {
             return Ok(false);
         }
@@ -50,10 +44,7 @@ impl State {
             return Ok(());
         }
         let (interval, count) = sub.interval();
-        let period = (
-            sub.period.1,
-            next_boundary(sub.anchor, interval, count, sub.period.1),
-        );
+        let period = (sub.period.1, next_boundary(sub.anchor, interval, count, sub.period.1));
         let mut lines = sub.pending.clone();
         lines.extend(self.service_lines(&sub, period, false));
         let invoice = self.renewal_invoice(&sub, lines)?;

@@ -153,10 +153,7 @@ impl State {
             .iter()
             .any(|other| other.subscription.as_ref() == Some(&sub) && other.status == "open");
         let status = self.subscription(&sub)?.status;
-        let stuck = matches!(
-            status,
-            Status::PastDue | Status::Unpaid | Status::Incomplete
-        );
+        let stuck = matches!(status, Status::PastDue | Status::Unpaid | Status::Incomplete);
         if stuck && !owing {
             self.update_subscription(&sub, |sub| sub.status = Status::Active)?;
         }

@@ -27,13 +27,7 @@ impl State {
     ) -> String {
         let id = self.ids.next("pm_1");
         let created = self.now();
-        self.methods.add(PaymentMethod {
-            id: id.clone(),
-            created,
-            customer: None,
-            email,
-            card,
-        });
+        self.methods.add(PaymentMethod { id: id.clone(), created, customer: None, email, card });
         id
     }
 
@@ -147,10 +141,7 @@ impl State {
             amount_refunded: 0,
             currency: about.currency,
             customer: about.customer,
-            email: self
-                .methods
-                .get(method)
-                .and_then(|method| method.email.clone()),
+            email: self.methods.get(method).and_then(|method| method.email.clone()),
             description: about.description,
             payment_intent: intent.to_owned(),
             payment_method: method.to_owned(),
@@ -162,11 +153,7 @@ impl State {
             receipt: 0,
         };
         let id = charge.id.clone();
-        let name = if decline.is_some() {
-            "charge.failed"
-        } else {
-            "charge.succeeded"
-        };
+        let name = if decline.is_some() { "charge.failed" } else { "charge.succeeded" };
         self.emit(name, charge.json(), None);
         self.charges.add(charge);
         if let (None, Some(customer)) = (decline, attach_to) {

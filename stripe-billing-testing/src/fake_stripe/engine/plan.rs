@@ -45,11 +45,7 @@ impl State {
         changes: &[ItemChange],
         proration: Proration,
     ) -> Result<(), ApiError> {
-        let Plan {
-            after,
-            prorations,
-            restarts,
-        } = self.plan_change(id, changes, proration)?;
+        let Plan { after, prorations, restarts } = self.plan_change(id, changes, proration)?;
         let now = self.now();
         let bill_now = restarts || (proration == Proration::Invoice && !prorations.is_empty());
         if !bill_now {
@@ -88,11 +84,7 @@ impl State {
         changes: &[ItemChange],
         proration: Proration,
     ) -> Result<Invoice, ApiError> {
-        let Plan {
-            after,
-            prorations,
-            restarts,
-        } = self.plan_change(id, changes, proration)?;
+        let Plan { after, prorations, restarts } = self.plan_change(id, changes, proration)?;
         let mut lines = after.pending.clone();
         lines.extend(prorations);
         if restarts {
@@ -158,26 +150,15 @@ impl State {
                 }
             }
         }
-        Ok(Plan {
-            after,
-            prorations,
-            restarts,
-        })
+        Ok(Plan { after, prorations, restarts })
     }
 
     fn apply(&mut self, items: &mut Vec<Item>, change: &ItemChange) -> Result<(), ApiError> {
         let Some(id) = &change.id else {
-            let price = change
-                .price
-                .clone()
-                .ok_or_else(|| ApiError::missing_param("items[0][price]"))?;
+            let price =
+                change.price.clone().ok_or_else(|| ApiError::missing_param("items[0][price]"))?;
             let quantity = change.quantity.unwrap_or(1);
-            items.push(Item {
-                id: self.ids.next("si_"),
-                created: self.now(),
-                price,
-                quantity,
-            });
+            items.push(Item { id: self.ids.next("si_"), created: self.now(), price, quantity });
             return Ok(());
         };
         if !items.iter().any(|item| item.id == *id) {

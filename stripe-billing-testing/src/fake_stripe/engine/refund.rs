@@ -26,10 +26,8 @@ impl State {
         }
         let amount = amount.unwrap_or(left);
         if about.decline.is_some() {
-            return Err(
-                ApiError::invalid("This charge has failed and cannot be refunded.")
-                    .with_param("charge"),
-            );
+            return Err(ApiError::invalid("This charge has failed and cannot be refunded.")
+                .with_param("charge"));
         }
         if amount <= 0 || amount > left {
             return Err(ApiError::bad_param(
@@ -71,14 +69,9 @@ impl State {
 
     /// The refund bounces: the money is back with the merchant.
     pub(in crate::fake_stripe) fn fail_refund(&mut self, id: &str) -> Result<(), ApiError> {
-        let refund = self
-            .refunds
-            .get(id)
-            .ok_or_else(|| ApiError::no_such("refund", id, "id"))?;
+        let refund = self.refunds.get(id).ok_or_else(|| ApiError::no_such("refund", id, "id"))?;
         if refund.status == "failed" {
-            return Err(ApiError::invalid(format!(
-                "Refund {id} has failed already."
-            )));
+            return Err(ApiError::invalid(format!("Refund {id} has failed already.")));
         }
         let (charge, amount) = (refund.charge.clone(), refund.amount);
         let (_, after) = update(&mut self.refunds, id, "refund", |refund| {

@@ -57,9 +57,7 @@ impl State {
             ApiError::bad_param("items", "A subscription needs a recurring price.")
         })?;
         let anchor = new.trial_end.unwrap_or(now);
-        let end = new
-            .trial_end
-            .unwrap_or_else(|| next_boundary(now, interval, count, now));
+        let end = new.trial_end.unwrap_or_else(|| next_boundary(now, interval, count, now));
         let sub = Subscription {
             id: id.clone(),
             created: now,
@@ -116,15 +114,9 @@ impl State {
         first: FirstPayment,
     ) -> Result<String, ApiError> {
         let customer = self.customer(&new.customer)?;
-        let method = new
-            .default_payment_method
-            .clone()
-            .or_else(|| customer.default_payment_method.clone());
-        let due: i64 = new
-            .items
-            .iter()
-            .map(|(price, quantity)| price.amount(*quantity))
-            .sum();
+        let method =
+            new.default_payment_method.clone().or_else(|| customer.default_payment_method.clone());
+        let due: i64 = new.items.iter().map(|(price, quantity)| price.amount(*quantity)).sum();
         let free = new.trial_end.is_some() || due == 0;
         if !free && method.is_none() && first != FirstPayment::Wait {
             return Err(ApiError::invalid(
@@ -133,10 +125,7 @@ impl State {
             )
             .with_code("resource_missing"));
         }
-        let card = method
-            .as_deref()
-            .map(|method| self.card_of(method))
-            .transpose()?;
+        let card = method.as_deref().map(|method| self.card_of(method)).transpose()?;
         if let (false, FirstPayment::Require, Some(card)) = (free, first, card) {
             card.charge(true).map_err(ApiError::card)?;
         }

@@ -10,10 +10,7 @@ use crate::fake_stripe::{
 };
 
 fn one<T: Resource>(table: &Table<T>, what: &str, id: &str) -> Result<Value, ApiError> {
-    table
-        .get(id)
-        .map(T::json)
-        .ok_or_else(|| ApiError::no_such(what, id, "id"))
+    table.get(id).map(T::json).ok_or_else(|| ApiError::no_such(what, id, "id"))
 }
 
 pub(super) fn invoices(state: &mut State, call: &Call, rest: &[&str]) -> Routed {
@@ -59,24 +56,12 @@ fn list_invoices(state: &State, call: &Call) -> Result<Value, ApiError> {
 
 fn preview(state: &mut State, call: &Call) -> Result<Value, ApiError> {
     let params = &call.params;
-    params.only(&[
-        "customer",
-        "subscription",
-        "subscription_details",
-        "preview_mode",
-    ])?;
+    params.only(&["customer", "subscription", "subscription_details", "preview_mode"])?;
     let id = params.required("subscription")?.to_owned();
     let details = params.nested("subscription_details");
-    details.only(&[
-        "items",
-        "proration_behavior",
-        "proration_date",
-        "cancel_at_period_end",
-    ])?;
+    details.only(&["items", "proration_behavior", "proration_date", "cancel_at_period_end"])?;
     let (changes, proration) = changes_from(state, &details)?;
-    state
-        .preview_change(&id, &changes, proration)
-        .map(|invoice| invoice.json())
+    state.preview_change(&id, &changes, proration).map(|invoice| invoice.json())
 }
 
 fn pay(state: &mut State, id: &str) -> Result<Value, ApiError> {
@@ -111,9 +96,7 @@ impl State {
             "paid" => {
                 Err(ApiError::invalid("Invoice is already paid").with_code("invoice_already_paid"))
             }
-            status => Err(ApiError::invalid(format!(
-                "A {status} invoice cannot be paid."
-            ))),
+            status => Err(ApiError::invalid(format!("A {status} invoice cannot be paid."))),
         }
     }
 }
@@ -155,10 +138,8 @@ pub(super) fn refunds(state: &mut State, call: &Call, rest: &[&str]) -> Routed {
 fn create_refund(state: &mut State, call: &Call) -> Result<Value, ApiError> {
     let params = &call.params;
     params.only(&["charge", "payment_intent", "amount", "reason", "metadata"])?;
-    let target = params
-        .text("charge")
-        .or_else(|| params.text("payment_intent"))
-        .ok_or_else(|| {
+    let target =
+        params.text("charge").or_else(|| params.text("payment_intent")).ok_or_else(|| {
             ApiError::invalid(
                 "One of the following params should be provided for this \
             request: payment_intent or charge.",
@@ -167,12 +148,7 @@ fn create_refund(state: &mut State, call: &Call) -> Result<Value, ApiError> {
         })?;
     let charge = state.charge_for(target)?;
     let metadata = params.metadata()?;
-    let id = state.refund(
-        &charge,
-        params.integer("amount")?,
-        params.owned("reason"),
-        metadata,
-    )?;
+    let id = state.refund(&charge, params.integer("amount")?, params.owned("reason"), metadata)?;
     one(&state.refunds, "refund", &id)
 }
 
@@ -186,10 +162,7 @@ impl State {
             .intents
             .get(id)
             .ok_or_else(|| ApiError::no_such("payment_intent", id, "payment_intent"))?;
-        let paid = intent
-            .latest_charge
-            .clone()
-            .filter(|_| intent.status == "succeeded");
+        let paid = intent.latest_charge.clone().filter(|_| intent.status == "succeeded");
         paid.ok_or_else(|| {
             ApiError::invalid("This PaymentIntent does not have a successful charge to refund.")
                 .with_param("payment_intent")
@@ -233,9 +206,8 @@ pub(super) fn disputes(state: &mut State, call: &Call, rest: &[&str]) -> Routed 
     Some(match (&call.method, rest) {
         (&Method::GET, []) => {
             let charge = params.text("charge");
-            let rows = listing::rows(&state.disputes, |row| {
-                charge.is_none_or(|id| row.charge == id)
-            });
+            let rows =
+                listing::rows(&state.disputes, |row| charge.is_none_or(|id| row.charge == id));
             listing::page("/v1/disputes", rows, params)
         }
         (&Method::GET, [id]) => one(&state.disputes, "dispute", id),

@@ -13,11 +13,9 @@ use crate::fake_stripe::{
 pub(super) fn products(state: &mut State, call: &Call, rest: &[&str]) -> Routed {
     Some(match (&call.method, rest) {
         (&Method::POST, []) => create_product(state, call),
-        (&Method::GET, []) => listing::page(
-            "/v1/products",
-            listing::rows(&state.products, |_| true),
-            &call.params,
-        ),
+        (&Method::GET, []) => {
+            listing::page("/v1/products", listing::rows(&state.products, |_| true), &call.params)
+        }
         (&Method::GET, [id]) => state
             .products
             .get(id)
@@ -47,9 +45,7 @@ fn create_product(state: &mut State, call: &Call) -> Result<Value, ApiError> {
     let params = &call.params;
     params.only(&PRODUCT)?;
     let name = params.required("name")?.to_owned();
-    let id = params
-        .owned("id")
-        .unwrap_or_else(|| state.ids.next("prod_"));
+    let id = params.owned("id").unwrap_or_else(|| state.ids.next("prod_"));
     if state.products.get(&id).is_some() {
         return Err(ApiError::bad_param("id", "Product already exists.")
             .with_code("resource_already_exists"));
@@ -72,10 +68,7 @@ fn update_product(state: &mut State, call: &Call, id: &str) -> Result<Value, Api
     let params = &call.params;
     params.only(&PRODUCT)?;
     let active = params.boolean("active")?;
-    let kept = state
-        .products
-        .get(id)
-        .ok_or_else(|| ApiError::no_such("product", id, "id"))?;
+    let kept = state.products.get(id).ok_or_else(|| ApiError::no_such("product", id, "id"))?;
     let mut metadata = kept.metadata.clone();
     params.merge_metadata(&mut metadata)?;
     let (before, after) = update(&mut state.products, id, "product", |product| {
@@ -127,11 +120,7 @@ fn list_prices(state: &State, call: &Call) -> Result<Value, ApiError> {
     let rows = listing::rows(&state.prices, |row| {
         product.is_none_or(|product| row.product == product)
             && active.is_none_or(|active| row.active == active)
-            && (keys.is_empty()
-                || row
-                    .lookup_key
-                    .as_ref()
-                    .is_some_and(|key| keys.contains(key)))
+            && (keys.is_empty() || row.lookup_key.as_ref().is_some_and(|key| keys.contains(key)))
     });
     listing::page("/v1/prices", rows, params)
 }
@@ -157,16 +146,10 @@ fn update_price(state: &mut State, call: &Call, id: &str) -> Result<Value, ApiEr
 pub(super) fn price_from(state: &mut State, params: &Params) -> Result<Price, ApiError> {
     let currency = params.required("currency")?.to_lowercase();
     let unit_amount = params.integer("unit_amount")?.ok_or_else(|| {
-        params
-            .required("unit_amount")
-            .err()
-            .unwrap_or_else(|| ApiError::invalid("unit_amount"))
+        params.required("unit_amount").err().unwrap_or_else(|| ApiError::invalid("unit_amount"))
     })?;
     if currency.len() != 3 || unit_amount < 0 {
-        return Err(ApiError::bad_param(
-            "currency",
-            format!("Invalid currency: {currency}."),
-        ));
+        return Err(ApiError::bad_param("currency", format!("Invalid currency: {currency}.")));
     }
     let recurring = recurring_from(&params.nested("recurring"))?;
     let product = match params.text("product") {
@@ -201,11 +184,7 @@ pub(super) fn price_from(state: &mut State, params: &Params) -> Result<Price, Ap
         recurring,
         lookup_key: params.owned("lookup_key"),
         nickname: params.owned("nickname"),
-        metadata: if params.has("metadata") {
-            params.metadata()?
-        } else {
-            Metadata::new()
-        },
+        metadata: if params.has("metadata") { params.metadata()? } else { Metadata::new() },
     })
 }
 
@@ -221,8 +200,5 @@ fn recurring_from(params: &Params) -> Result<Option<(Interval, u32)>, ApiError> 
         ApiError::bad_param("recurring[interval]", message)
     })?;
     let count = params.count("interval_count")?.unwrap_or(1);
-    Ok(Some((
-        interval,
-        u32::try_from(count.clamp(1, 1_000)).unwrap_or(1),
-    )))
+    Ok(Some((interval, u32::try_from(count.clamp(1, 1_000)).unwrap_or(1))))
 }

@@ -90,13 +90,9 @@ fn create(state: &mut State, call: &Call) -> Result<Value, ApiError> {
             ));
         }
     }
-    let (subscription, payment) = (
-        params.nested("subscription_data"),
-        params.nested("payment_intent_data"),
-    );
-    let trial = subscription
-        .count("trial_period_days")?
-        .map(|days| days.min(730));
+    let (subscription, payment) =
+        (params.nested("subscription_data"), params.nested("payment_intent_data"));
+    let trial = subscription.count("trial_period_days")?.map(|days| days.min(730));
     let now = state.now();
     let expires_at = expiry(params, now)?;
     let lines = lines(state, params, mode)?;
@@ -109,9 +105,7 @@ fn create(state: &mut State, call: &Call) -> Result<Value, ApiError> {
         lines,
         success_url,
         cancel_url: params.owned("cancel_url"),
-        email: customer
-            .as_deref()
-            .and_then(|id| state.customers.get(id)?.email.clone()),
+        email: customer.as_deref().and_then(|id| state.customers.get(id)?.email.clone()),
         create_customer: params.text("customer_creation") == Some("always"),
         customer,
         customer_email: params.owned("customer_email"),
@@ -119,9 +113,7 @@ fn create(state: &mut State, call: &Call) -> Result<Value, ApiError> {
         metadata: params.metadata()?,
         subscription_metadata: subscription.metadata()?,
         payment_metadata: payment.metadata()?,
-        trial_days: trial
-            .and_then(|days| u32::try_from(days).ok())
-            .filter(|days| *days > 0),
+        trial_days: trial.and_then(|days| u32::try_from(days).ok()).filter(|days| *days > 0),
         expires_at,
         status: "open",
         payment_status: "unpaid",
@@ -164,9 +156,7 @@ fn check(call: &Call) -> Result<(), ApiError> {
         .with_code("parameter_unknown"));
     }
     if params.has("client_reference_id")
-        && params
-            .text("client_reference_id")
-            .is_some_and(|id| id.len() > 200)
+        && params.text("client_reference_id").is_some_and(|id| id.len() > 200)
     {
         return Err(ApiError::bad_param(
             "client_reference_id",
@@ -199,13 +189,7 @@ fn lines(
     }
     let mut lines = Vec::with_capacity(asked.len());
     for line in &asked {
-        line.only(&[
-            "price",
-            "price_data",
-            "quantity",
-            "adjustable_quantity",
-            "tax_rates",
-        ])?;
+        line.only(&["price", "price_data", "quantity", "adjustable_quantity", "tax_rates"])?;
         let price = match line.text("price") {
             Some(id) => state
                 .price(id, "line_items[0][price]")
@@ -231,9 +215,7 @@ fn lines(
             ));
         }
         let quantity = line.count("quantity")?.ok_or_else(|| {
-            line.required("quantity")
-                .err()
-                .unwrap_or_else(|| ApiError::missing_param("quantity"))
+            line.required("quantity").err().unwrap_or_else(|| ApiError::missing_param("quantity"))
         })?;
         lines.push((state.ids.next("li_1"), price, quantity));
     }
@@ -282,13 +264,7 @@ pub(super) fn portal(state: &mut State, call: &Call, rest: &[&str]) -> Routed {
 
 fn open_portal(state: &mut State, call: &Call) -> Result<Value, ApiError> {
     let params = &call.params;
-    params.only(&[
-        "customer",
-        "return_url",
-        "configuration",
-        "flow_data",
-        "locale",
-    ])?;
+    params.only(&["customer", "return_url", "configuration", "flow_data", "locale"])?;
     let customer = params.required("customer")?.to_owned();
     state.customer(&customer)?;
     let id = state.ids.next("bps_1");

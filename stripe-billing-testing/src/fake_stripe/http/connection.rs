@@ -29,13 +29,7 @@ impl Listener for Cuttable {
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let (stream, addr) = Listener::accept(&mut self.0).await;
-        (
-            CuttableStream {
-                stream,
-                line: Line::default(),
-            },
-            addr,
-        )
+        (CuttableStream { stream, line: Line::default() }, addr)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

@@ -55,9 +55,7 @@ fn create(state: &mut State, call: &Call) -> Result<Value, ApiError> {
     if let Some(method) = params.text("payment_method") {
         state.attach(method, &id)?;
     }
-    state
-        .object(&id)
-        .ok_or_else(|| ApiError::no_such("customer", &id, "id"))
+    state.object(&id).ok_or_else(|| ApiError::no_such("customer", &id, "id"))
 }
 
 fn check_email(call: &Call) -> Result<(), ApiError> {
@@ -72,14 +70,7 @@ fn check_email(call: &Call) -> Result<(), ApiError> {
 
 fn list(state: &State, call: &Call) -> Result<Value, ApiError> {
     let params = &call.params;
-    params.only(&[
-        "email",
-        "created",
-        "limit",
-        "starting_after",
-        "ending_before",
-        "test_clock",
-    ])?;
+    params.only(&["email", "created", "limit", "starting_after", "ending_before", "test_clock"])?;
     let (email, created) = (params.text("email"), listing::created_filter(params)?);
     let rows = listing::rows(&state.customers, |row| {
         !row.deleted
@@ -100,14 +91,9 @@ fn update(state: &mut State, call: &Call, id: &str) -> Result<Value, ApiError> {
     check_email(call)?;
     let mut metadata = state.customer(id)?.metadata.clone();
     params.merge_metadata(&mut metadata)?;
-    let method = params
-        .nested("invoice_settings")
-        .owned("default_payment_method");
+    let method = params.nested("invoice_settings").owned("default_payment_method");
     if let Some(method) = &method {
-        let owner = state
-            .methods
-            .get(method)
-            .and_then(|method| method.customer.clone());
+        let owner = state.methods.get(method).and_then(|method| method.customer.clone());
         if owner.as_deref() != Some(id) {
             let name = "invoice_settings[default_payment_method]";
             return Err(ApiError::bad_param(
@@ -181,20 +167,12 @@ fn attach(state: &mut State, call: &Call, id: &str) -> Result<Value, ApiError> {
         None => id.to_owned(),
     };
     state.attach(&id, customer)?;
-    state
-        .object(&id)
-        .ok_or_else(|| ApiError::no_such("PaymentMethod", &id, "id"))
+    state.object(&id).ok_or_else(|| ApiError::no_such("PaymentMethod", &id, "id"))
 }
 
 fn list_methods(state: &State, call: &Call, customer: Option<&str>) -> Result<Value, ApiError> {
     let params = &call.params;
-    params.only(&[
-        "customer",
-        "type",
-        "limit",
-        "starting_after",
-        "ending_before",
-    ])?;
+    params.only(&["customer", "type", "limit", "starting_after", "ending_before"])?;
     let rows = listing::rows(&state.methods, |row| {
         row.customer.is_some() && customer.is_none_or(|id| row.customer.as_deref() == Some(id))
     });

@@ -44,10 +44,7 @@ fn list(inner: &Inner, state: &State, call: &Call) -> Result<Value, ApiError> {
         ));
     }
     if types.len() > 20 {
-        return Err(ApiError::bad_param(
-            "types",
-            "You may specify at most 20 types.",
-        ));
+        return Err(ApiError::bad_param("types", "You may specify at most 20 types."));
     }
     let single = params.text("type");
     let success = params.boolean("delivery_success")?;
@@ -66,10 +63,7 @@ fn list(inner: &Inner, state: &State, call: &Call) -> Result<Value, ApiError> {
     // Newest first; events of one second stay in the order of their making.
     matching.sort_by_key(|event| std::cmp::Reverse(event.created()));
     // Bodies are large: render only the page.
-    let stubs = matching
-        .iter()
-        .map(|event| serde_json::json!({ "id": event.id() }))
-        .collect();
+    let stubs = matching.iter().map(|event| serde_json::json!({ "id": event.id() })).collect();
     let mut page = listing::page("/v1/events", stubs, params)?;
     if let Some(data) = page["data"].as_array_mut() {
         for stub in data {
@@ -83,7 +77,5 @@ fn list(inner: &Inner, state: &State, call: &Call) -> Result<Value, ApiError> {
 }
 
 fn matches(pattern: &str, name: &str) -> bool {
-    pattern
-        .strip_suffix('*')
-        .map_or(pattern == name, |prefix| name.starts_with(prefix))
+    pattern.strip_suffix('*').map_or(pattern == name, |prefix| name.starts_with(prefix))
 }

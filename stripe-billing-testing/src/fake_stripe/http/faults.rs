@@ -39,11 +39,7 @@ impl Faults {
     /// A lone `*` is any request.
     pub(in crate::fake_stripe) fn plan(&mut self, route: &str, fault: Fault) {
         let (method, path) = route.trim().split_once(' ').unwrap_or(("*", route));
-        self.0.push(Planned {
-            method: method.to_uppercase(),
-            path: segments(path),
-            fault,
-        });
+        self.0.push(Planned { method: method.to_uppercase(), path: segments(path), fault });
     }
 
     pub(super) fn take(&mut self, method: &str, path: &str) -> Option<Fault> {
@@ -52,21 +48,14 @@ impl Faults {
             (planned.method == "*" || planned.method == method)
                 && (planned.path == ["*"]
                     || (planned.path.len() == path.len()
-                        && planned
-                            .path
-                            .iter()
-                            .zip(&path)
-                            .all(|(p, s)| p == "*" || p == s)))
+                        && planned.path.iter().zip(&path).all(|(p, s)| p == "*" || p == s)))
         })?;
         Some(self.0.remove(at).fault)
     }
 }
 
 fn segments(path: &str) -> Vec<String> {
-    path.split('/')
-        .filter(|part| !part.is_empty())
-        .map(str::to_owned)
-        .collect()
+    path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -80,10 +69,7 @@ mod tests {
         faults.plan("*", Fault::RateLimited);
         assert_eq!(faults.take("GET", "/v1/events"), Some(Fault::RateLimited));
         assert_eq!(faults.take("POST", "/v1/subscriptions"), None);
-        assert_eq!(
-            faults.take("POST", "/v1/subscriptions/sub_1"),
-            Some(Fault::Conflict)
-        );
+        assert_eq!(faults.take("POST", "/v1/subscriptions/sub_1"), Some(Fault::Conflict));
         assert_eq!(faults.take("POST", "/v1/subscriptions/sub_1"), None);
     }
 }

@@ -47,14 +47,9 @@ impl Replays {
                 "Idempotency-Key must be at most 255 characters long.",
             ));
         }
-        self.0
-            .retain(|_, entry| entry.result.is_none() || now - entry.at < LIFETIME);
+        self.0.retain(|_, entry| entry.result.is_none() || now - entry.at < LIFETIME);
         let Some(entry) = self.0.get(scope) else {
-            let entry = Entry {
-                fingerprint: fingerprint.to_owned(),
-                at: now,
-                result: None,
-            };
+            let entry = Entry { fingerprint: fingerprint.to_owned(), at: now, result: None };
             self.0.insert(scope.clone(), entry);
             return Ok(Begin::Run);
         };

@@ -14,10 +14,7 @@ use crate::fake_stripe::{
 pub(super) fn page(url: &str, rows: Vec<Value>, params: &Params) -> Result<Value, ApiError> {
     let limit = params.integer("limit")?.unwrap_or(10);
     if !(1..=100).contains(&limit) {
-        return Err(ApiError::bad_param(
-            "limit",
-            "This value must be between 1 and 100.",
-        ));
+        return Err(ApiError::bad_param("limit", "This value must be between 1 and 100."));
     }
     let limit = usize::try_from(limit).unwrap_or(10);
     let place = |name: &str| -> Result<Option<usize>, ApiError> {
@@ -25,8 +22,7 @@ pub(super) fn page(url: &str, rows: Vec<Value>, params: &Params) -> Result<Value
             return Ok(None);
         };
         let at = rows.iter().position(|row| row["id"] == id);
-        at.map(Some)
-            .ok_or_else(|| ApiError::no_such("object", id, name).with_status(400))
+        at.map(Some).ok_or_else(|| ApiError::no_such("object", id, name).with_status(400))
     };
     let (after, before) = (place("starting_after")?, place("ending_before")?);
     if after.is_some() && before.is_some() {
@@ -49,11 +45,7 @@ pub(super) fn page(url: &str, rows: Vec<Value>, params: &Params) -> Result<Value
 
 /// The rows of a table that pass, newest first.
 pub(super) fn rows<T: Resource>(table: &Table<T>, keep: impl Fn(&T) -> bool) -> Vec<Value> {
-    table
-        .newest_first()
-        .filter(|row| keep(row))
-        .map(T::json)
-        .collect()
+    table.newest_first().filter(|row| keep(row)).map(T::json).collect()
 }
 
 /// `created`, an instant or `created[gt|gte|lt|lte]`.
@@ -87,10 +79,7 @@ pub(super) fn expand_all(
             ));
         }
         expand(state, value, &parts, version).map_err(|()| {
-            ApiError::bad_param(
-                "expand",
-                format!("This property cannot be expanded ({path})."),
-            )
+            ApiError::bad_param("expand", format!("This property cannot be expanded ({path})."))
         })?;
     }
     Ok(())
@@ -103,9 +92,7 @@ fn expand(state: &State, value: &mut Value, path: &[&str], version: &ApiVersion)
     match value {
         Value::Null => return Ok(()),
         Value::Array(items) => {
-            return items
-                .iter_mut()
-                .try_for_each(|item| expand(state, item, path, version));
+            return items.iter_mut().try_for_each(|item| expand(state, item, path, version));
         }
         _ => {}
     }
@@ -137,28 +124,19 @@ fn include(state: &State, value: &mut Value, name: &str) {
     };
     let (url, data) = match (value["object"].as_str(), name) {
         (Some("checkout.session"), "line_items") => {
-            let lines = state
-                .sessions
-                .get(&id)
-                .map(|session| session.line_items_json());
-            (
-                format!("/v1/checkout/sessions/{id}/line_items"),
-                lines.unwrap_or_default(),
-            )
+            let lines = state.sessions.get(&id).map(|session| session.line_items_json());
+            (format!("/v1/checkout/sessions/{id}/line_items"), lines.unwrap_or_default())
         }
         (Some("invoice"), "payments") => (
             "/v1/invoice_payments".to_owned(),
             rows(&state.invoice_payments, |row| row.invoice == id),
         ),
-        (Some("charge"), "refunds") => (
-            format!("/v1/charges/{id}/refunds"),
-            rows(&state.refunds, |row| row.charge == id),
-        ),
+        (Some("charge"), "refunds") => {
+            (format!("/v1/charges/{id}/refunds"), rows(&state.refunds, |row| row.charge == id))
+        }
         (Some("customer"), "subscriptions") => (
             format!("/v1/customers/{id}/subscriptions"),
-            rows(&state.subscriptions, |row| {
-                row.customer == id && !row.status.is_ended()
-            }),
+            rows(&state.subscriptions, |row| row.customer == id && !row.status.is_ended()),
         ),
         _ => return,
     };

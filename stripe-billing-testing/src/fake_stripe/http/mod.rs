@@ -64,14 +64,8 @@ pub(super) fn router(inner: Arc<Inner>) -> Router {
     Router::new()
         .route("/", get(pages::home))
         .route("/_fake/advance", axum::routing::post(pages::advance))
-        .route(
-            "/pay/{session}",
-            get(pages::checkout).post(pages::submit_checkout),
-        )
-        .route(
-            "/portal/{session}",
-            get(pages::portal).post(pages::submit_portal),
-        )
+        .route("/pay/{session}", get(pages::checkout).post(pages::submit_checkout))
+        .route("/portal/{session}", get(pages::portal).post(pages::submit_portal))
         .route("/invoice/{invoice}", get(pages::invoice))
         .fallback(api)
         .with_state(inner)
@@ -116,13 +110,7 @@ async fn api(
         }
         _ => {}
     }
-    let response = answer(
-        &inner,
-        &mut respond,
-        (&method, &uri, &headers, &body),
-        fault,
-    )
-    .await;
+    let response = answer(&inner, &mut respond, (&method, &uri, &headers, &body), fault).await;
     match fault {
         Some(Fault::LoseResponse) => line.cut(),
         Some(Fault::Timeout) => inner.stopped().await,
@@ -152,12 +140,7 @@ async fn answer(
     };
     let call = Call {
         method: method.clone(),
-        path: uri
-            .path()
-            .split('/')
-            .filter(|part| !part.is_empty())
-            .map(str::to_owned)
-            .collect(),
+        path: uri.path().split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect(),
         params: Params::decode(&encoded),
         version: caller.version.clone(),
     };
@@ -180,11 +163,7 @@ async fn answer(
         }
         Ok(Begin::Run) => {
             // A client that hangs up during the delay frees its key.
-            let mut taken = Taken {
-                inner,
-                scope,
-                kept: None,
-            };
+            let mut taken = Taken { inner, scope, kept: None };
             delay(fault).await;
             let (status, body, keep) = run(inner, &call, Some(key), fault, respond);
             taken.kept = keep.then(|| (status, body.clone()));
@@ -226,10 +205,7 @@ fn run(
     } else {
         inner.with(|state| {
             let request_id = Some(respond.request_id.clone());
-            state.cause = Cause {
-                request_id,
-                idempotency_key,
-            };
+            state.cause = Cause { request_id, idempotency_key };
             let result = dispatch(inner, state, call).and_then(|mut value| {
                 let paths = call.params.texts("expand");
                 listing::expand_all(state, &mut value, &paths, &call.version)?;
@@ -250,16 +226,10 @@ fn run(
             (200, Bytes::from(to_pretty(&shown) + "\n"), true)
         }
         Err(error) => {
-            let intent = error
-                .payment_intent()
-                .and_then(|id| inner.lock().object(id));
+            let intent = error.payment_intent().and_then(|id| inner.lock().object(id));
             let intent = intent.map(|intent| render(&intent, &call.version));
             let body = to_pretty(&error.to_json(&respond.request_id, intent));
-            (
-                error.status(),
-                Bytes::from(body + "\n"),
-                error.is_kept_for_replay(),
-            )
+            (error.status(), Bytes::from(body + "\n"), error.is_kept_for_replay())
         }
     }
 }
@@ -342,10 +312,7 @@ struct Respond {
 
 impl Respond {
     fn new(request_id: String) -> Self {
-        let mut respond = Self {
-            request_id,
-            headers: HeaderMap::new(),
-        };
+        let mut respond = Self { request_id, headers: HeaderMap::new() };
         let id = respond.request_id.clone();
         respond.header("request-id", &id);
         respond.header("content-type", "application/json");

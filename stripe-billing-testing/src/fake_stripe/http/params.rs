@@ -29,10 +29,7 @@ impl Params {
                 insert(&mut map, &path_of(&key), value.into_owned());
             }
         }
-        Self {
-            map,
-            prefix: String::new(),
-        }
+        Self { map, prefix: String::new() }
     }
 
     /// Refuses names that the route does not have.
@@ -48,11 +45,7 @@ impl Params {
     }
 
     fn name(&self, name: &str) -> String {
-        if self.prefix.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{}[{name}]", self.prefix)
-        }
+        if self.prefix.is_empty() { name.to_owned() } else { format!("{}[{name}]", self.prefix) }
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -72,8 +65,7 @@ impl Params {
     }
 
     pub(super) fn required(&self, name: &str) -> Result<&str, ApiError> {
-        self.text(name)
-            .ok_or_else(|| ApiError::missing_param(&self.name(name)))
+        self.text(name).ok_or_else(|| ApiError::missing_param(&self.name(name)))
     }
 
     pub(super) fn integer(&self, name: &str) -> Result<Option<i64>, ApiError> {
@@ -91,10 +83,7 @@ impl Params {
             return Ok(None);
         };
         u64::try_from(number).map(Some).map_err(|_| {
-            ApiError::bad_param(
-                &self.name(name),
-                "This value must be greater than or equal to 0.",
-            )
+            ApiError::bad_param(&self.name(name), "This value must be greater than or equal to 0.")
         })
     }
 
@@ -116,10 +105,7 @@ impl Params {
             Some(Param::Map(map)) => map.clone(),
             _ => BTreeMap::new(),
         };
-        Self {
-            map,
-            prefix: self.name(name),
-        }
+        Self { map, prefix: self.name(name) }
     }
 
     fn elements(&self, name: &str) -> Vec<(String, &Param)> {
@@ -142,10 +128,7 @@ impl Params {
         self.elements(name)
             .into_iter()
             .filter_map(|(prefix, value)| match value {
-                Param::Map(map) => Some(Self {
-                    map: map.clone(),
-                    prefix,
-                }),
+                Param::Map(map) => Some(Self { map: map.clone(), prefix }),
                 Param::Text(_) => None,
             })
             .collect()
@@ -168,10 +151,7 @@ impl Params {
             None => {}
             Some(Param::Text(text)) if text.is_empty() => kept.clear(),
             Some(Param::Text(_)) => {
-                return Err(ApiError::bad_param(
-                    &self.name("metadata"),
-                    "Invalid object",
-                ));
+                return Err(ApiError::bad_param(&self.name("metadata"), "Invalid object"));
             }
             Some(Param::Map(map)) => {
                 for (key, value) in map {
@@ -219,18 +199,12 @@ fn insert(map: &mut BTreeMap<String, Param>, path: &[String], value: String) {
         return;
     };
     // `a[]` appends.
-    let head = if head.is_empty() {
-        map.len().to_string()
-    } else {
-        head.clone()
-    };
+    let head = if head.is_empty() { map.len().to_string() } else { head.clone() };
     if rest.is_empty() {
         map.insert(head, Param::Text(value));
         return;
     }
-    let slot = map
-        .entry(head)
-        .or_insert_with(|| Param::Map(BTreeMap::new()));
+    let slot = map.entry(head).or_insert_with(|| Param::Map(BTreeMap::new()));
     if let Param::Text(_) = slot {
         *slot = Param::Map(BTreeMap::new());
     }
@@ -249,11 +223,8 @@ mod tests {
             "line_items[0][price]=price_1&line_items%5B1%5D[price]=price_2&line_items[10][price]=c\
              &expand[]=a&expand[]=b&metadata[app_user]=u%201%2B&plain=x+y",
         );
-        let prices: Vec<_> = params
-            .objects("line_items")
-            .iter()
-            .filter_map(|line| line.owned("price"))
-            .collect();
+        let prices: Vec<_> =
+            params.objects("line_items").iter().filter_map(|line| line.owned("price")).collect();
         assert_eq!(prices, ["price_1", "price_2", "c"]);
         assert_eq!(params.texts("expand"), ["a", "b"]);
         assert_eq!(params.metadata().unwrap()["app_user"], "u 1+");
@@ -264,30 +235,17 @@ mod tests {
     fn errors_name_the_parameter_with_its_brackets() {
         let params = Params::decode("items[0][quantity]=many&wrong=1");
         let item = &params.objects("items")[0];
-        assert_eq!(
-            item.integer("quantity").unwrap_err().param().unwrap(),
-            "items[0][quantity]"
-        );
-        assert_eq!(
-            params.only(&["items"]).unwrap_err().param().unwrap(),
-            "wrong"
-        );
-        assert_eq!(
-            item.required("price").unwrap_err().param().unwrap(),
-            "items[0][price]"
-        );
+        assert_eq!(item.integer("quantity").unwrap_err().param().unwrap(), "items[0][quantity]");
+        assert_eq!(params.only(&["items"]).unwrap_err().param().unwrap(), "wrong");
+        assert_eq!(item.required("price").unwrap_err().param().unwrap(), "items[0][price]");
     }
 
     #[test]
     fn empty_metadata_values_unset() {
         let mut kept = Metadata::from([("a".to_owned(), "1".to_owned()), ("b".into(), "2".into())]);
-        Params::decode("metadata[a]=&metadata[c]=3")
-            .merge_metadata(&mut kept)
-            .unwrap();
+        Params::decode("metadata[a]=&metadata[c]=3").merge_metadata(&mut kept).unwrap();
         assert_eq!(kept.keys().collect::<Vec<_>>(), ["b", "c"]);
-        Params::decode("metadata=")
-            .merge_metadata(&mut kept)
-            .unwrap();
+        Params::decode("metadata=").merge_metadata(&mut kept).unwrap();
         assert!(kept.is_empty());
     }
 }

@@ -67,16 +67,10 @@ fn create(state: &mut State, call: &Call) -> Result<Value, ApiError> {
         Some("default_incomplete") => FirstPayment::Wait,
         Some("error_if_incomplete") => FirstPayment::Require,
         Some(other) => {
-            return Err(ApiError::bad_param(
-                "payment_behavior",
-                format!("Invalid value: {other}"),
-            ));
+            return Err(ApiError::bad_param("payment_behavior", format!("Invalid value: {other}")));
         }
     };
-    let trial_end = match (
-        params.integer("trial_end")?,
-        params.integer("trial_period_days")?,
-    ) {
+    let trial_end = match (params.integer("trial_end")?, params.integer("trial_period_days")?) {
         (Some(end), _) => Some(end),
         (None, Some(days)) if days > 0 => Some(state.now() + days.min(730) * 86_400),
         _ => None,
@@ -98,15 +92,7 @@ fn create(state: &mut State, call: &Call) -> Result<Value, ApiError> {
 }
 
 fn price_of(state: &mut State, item: &Params) -> Result<Option<Price>, ApiError> {
-    item.only(&[
-        "id",
-        "price",
-        "price_data",
-        "quantity",
-        "deleted",
-        "metadata",
-        "clear_usage",
-    ])?;
+    item.only(&["id", "price", "price_data", "quantity", "deleted", "metadata", "clear_usage"])?;
     if let Some(id) = item.text("price") {
         let found = state.price(id, "items[0][price]").cloned();
         return found.map(Some).map_err(|error| error.with_status(400));
@@ -211,12 +197,8 @@ fn update(state: &mut State, call: &Call, id: &str) -> Result<Value, ApiError> {
     }
     if !details.is_empty() {
         state.update_subscription(id, |sub| {
-            sub.cancel_comment = details
-                .owned("comment")
-                .or_else(|| sub.cancel_comment.take());
-            sub.cancel_feedback = details
-                .owned("feedback")
-                .or_else(|| sub.cancel_feedback.take());
+            sub.cancel_comment = details.owned("comment").or_else(|| sub.cancel_comment.take());
+            sub.cancel_feedback = details.owned("feedback").or_else(|| sub.cancel_feedback.take());
         })?;
     }
     state.subscription(id).map(Resource::json)
@@ -225,17 +207,11 @@ fn update(state: &mut State, call: &Call, id: &str) -> Result<Value, ApiError> {
 fn cancel(state: &mut State, call: &Call, id: &str) -> Result<Value, ApiError> {
     let params = &call.params;
     params.only(&["invoice_now", "prorate", "cancellation_details"])?;
-    state
-        .running(id)
-        .map_err(|_| ApiError::no_such("subscription", id, "id"))?;
+    state.running(id).map_err(|_| ApiError::no_such("subscription", id, "id"))?;
     let details = params.nested("cancellation_details");
     if let Some(sub) = state.subscriptions.get_mut(id) {
-        sub.cancel_comment = details
-            .owned("comment")
-            .or_else(|| sub.cancel_comment.take());
-        sub.cancel_feedback = details
-            .owned("feedback")
-            .or_else(|| sub.cancel_feedback.take());
+        sub.cancel_comment = details.owned("comment").or_else(|| sub.cancel_comment.take());
+        sub.cancel_feedback = details.owned("feedback").or_else(|| sub.cancel_feedback.take());
     }
     state.end_subscription(id, Some("cancellation_requested"))
 }

@@ -56,10 +56,7 @@ impl Customer {
 
 /// The customer's part of an invoice number: its last eight letters and digits.
 pub(in crate::fake_stripe) fn invoice_prefix(customer: &str) -> String {
-    customer
-        .get(customer.len().saturating_sub(8)..)
-        .unwrap_or(customer)
-        .to_uppercase()
+    customer.get(customer.len().saturating_sub(8)..).unwrap_or(customer).to_uppercase()
 }
 
 impl Resource for Product {

@@ -123,18 +123,14 @@ impl Session {
     }
 
     fn progress_json(&self) -> Value {
-        let details = self
-            .email
-            .as_ref()
-            .or(self.customer_email.as_ref())
-            .map(|email| {
-                json!({
-                    "address": null, "business_name": null, "email": email, "individual_name": null,
-                    "name": null, "phone": null,
-                    "tax_exempt": "none",
-                    "tax_ids": if self.status == "complete" { json!([]) } else { Value::Null },
-                })
-            });
+        let details = self.email.as_ref().or(self.customer_email.as_ref()).map(|email| {
+            json!({
+                "address": null, "business_name": null, "email": email, "individual_name": null,
+                "name": null, "phone": null,
+                "tax_exempt": "none",
+                "tax_ids": if self.status == "complete" { json!([]) } else { Value::Null },
+            })
+        });
         json!({
             "customer": self.customer,
             "customer_account": null,

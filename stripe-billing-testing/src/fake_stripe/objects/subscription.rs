@@ -74,11 +74,7 @@ impl Resource for Subscription {
         let url = format!("/v1/subscription_items?subscription={}", self.id);
         value["items"] = embedded_list(&url, items);
         // The top-level mirrors exist for a single item only.
-        let only = if let [item] = self.items.as_slice() {
-            Some(item)
-        } else {
-            None
-        };
+        let only = if let [item] = self.items.as_slice() { Some(item) } else { None };
         value["plan"] = only.map_or(Value::Null, |item| plan_json(&item.price));
         value["quantity"] = json!(only.map(|item| item.quantity));
         value["start_date"] = json!(self.created);

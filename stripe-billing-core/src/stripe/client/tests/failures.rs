@@ -13,21 +13,11 @@ use crate::stripe::{
 };
 
 async fn failure(answer: Answer) -> StripeError {
-    let patience = if matches!(answer, Answer::Hang) {
-        100
-    } else {
-        30_000
-    };
+    let patience = if matches!(answer, Answer::Hang) { 100 } else { 30_000 };
     let server = Server::start([answer]).await;
-    let client = builder(&server)
-        .max_retries(0)
-        .timeout(Duration::from_millis(patience))
-        .build()
-        .unwrap();
-    client
-        .create_customer(&CreateCustomer::new(), &key("k"))
-        .await
-        .unwrap_err()
+    let client =
+        builder(&server).max_retries(0).timeout(Duration::from_millis(patience)).build().unwrap();
+    client.create_customer(&CreateCustomer::new(), &key("k")).await.unwrap_err()
 }
 
 #[tokio::test]
@@ -38,14 +28,8 @@ async fn stripes_error_object_is_kept() {
     let error = failure(Answer::new(402, body).with_header("Request-Id", "req_1")).await;
     let decline_code = Some("lost_card".to_owned());
     assert_eq!(error.kind(), &StripeErrorKind::Card { decline_code });
-    assert_eq!(
-        (error.status(), error.code()),
-        (Some(402), Some("card_declined"))
-    );
-    assert_eq!(
-        (error.param(), error.request_id()),
-        (Some("source"), Some("req_1"))
-    );
+    assert_eq!((error.status(), error.code()), (Some(402), Some("card_declined")));
+    assert_eq!((error.param(), error.request_id()), (Some("source"), Some("req_1")));
     assert_eq!(error.doc_url(), Some("https://stripe.test/d"));
     assert_eq!(
         error.to_string(),
@@ -57,38 +41,22 @@ async fn stripes_error_object_is_kept() {
 #[tokio::test]
 async fn the_word_about_a_retry_reaches_the_caller() {
     let error = failure(Answer::new(500, "{}").with_header("Stripe-Should-Retry", "false")).await;
-    assert_eq!(
-        (error.should_retry(), error.is_retryable()),
-        (Some(false), false)
-    );
+    assert_eq!((error.should_retry(), error.is_retryable()), (Some(false), false));
 }
 
 #[tokio::test]
 async fn a_proxys_page_instead_of_an_error_object() {
     let error = failure(Answer::new(502, "<html>bad gateway</html>")).await;
     assert_eq!(error.kind(), &StripeErrorKind::Api);
-    assert!(
-        error.message().ends_with("<html>bad gateway</html>"),
-        "{error}"
-    );
+    assert!(error.message().ends_with("<html>bad gateway</html>"), "{error}");
 }
 
 #[tokio::test]
 async fn a_success_that_cannot_be_read() {
-    for body in [
-        "",
-        "<html>",
-        "[]",
-        "{}",
-        r#"{"id": 7}"#,
-        r#"{"object": "customer"}"#,
-    ] {
+    for body in ["", "<html>", "[]", "{}", r#"{"id": 7}"#, r#"{"object": "customer"}"#] {
         let error = failure(Answer::ok(body).with_header("Request-Id", "req_1")).await;
         assert_eq!(error.kind(), &StripeErrorKind::Decode, "{body:?}");
-        assert_eq!(
-            (error.status(), error.request_id()),
-            (Some(200), Some("req_1"))
-        );
+        assert_eq!((error.status(), error.request_id()), (Some(200), Some("req_1")));
         assert!(!error.is_retryable());
         assert!(error.to_string().contains("POST /v1/customers"), "{error}");
     }
@@ -113,18 +81,11 @@ async fn a_refused_connection_says_so_without_the_query() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let client = StripeClient::builder(KEY)
-        .api_base(base)
-        .max_retries(0)
-        .build()
-        .unwrap();
+    let client = StripeClient::builder(KEY).api_base(base).max_retries(0).build().unwrap();
     let request = ListCustomers::new().with_email("ada@example.test");
     let error = client.list_customers(&request).await.unwrap_err();
     assert_eq!(error.kind(), &StripeErrorKind::Connection);
-    assert!(
-        error.to_string().to_lowercase().contains("refused"),
-        "{error}"
-    );
+    assert!(error.to_string().to_lowercase().contains("refused"), "{error}");
     assert!(error.to_string().contains("GET /v1/customers: "), "{error}");
     assert!(!printed(&error).contains("ada"), "{error:?}");
 }
@@ -134,10 +95,7 @@ async fn no_redirect_is_followed() {
     let elsewhere = Server::start([Answer::ok(r#"{"id":"cus_1"}"#)]).await;
     let redirect = Answer::new(307, "").with_header("Location", &elsewhere.base);
     let error = failure(redirect).await;
-    assert_eq!(
-        (error.kind(), error.status()),
-        (&StripeErrorKind::Api, Some(307))
-    );
+    assert_eq!((error.kind(), error.status()), (&StripeErrorKind::Api, Some(307)));
     assert!(elsewhere.seen().is_empty());
 }
 
@@ -152,15 +110,8 @@ async fn https_starts_tls_without_a_provider_for_the_process() {
         stream.read_exact(&mut head).await.unwrap();
         head
     });
-    let client = StripeClient::builder(KEY)
-        .api_base(base)
-        .max_retries(0)
-        .build()
-        .unwrap();
-    let error = client
-        .retrieve_customer(&Retrieve::new("cus_1"))
-        .await
-        .unwrap_err();
+    let client = StripeClient::builder(KEY).api_base(base).max_retries(0).build().unwrap();
+    let error = client.retrieve_customer(&Retrieve::new("cus_1")).await.unwrap_err();
     assert_eq!(error.kind(), &StripeErrorKind::Connection, "{error:?}");
     // A handshake record that holds a ClientHello.
     let head = first_bytes.await.unwrap();
@@ -200,14 +151,8 @@ async fn nothing_prints_the_key() {
         "{client:?} {client:#?} {:?} {:?} {:?}",
         client.for_account("acct_1"),
         builder(&server),
-        client
-            .retrieve_price(&Retrieve::new(KEY))
-            .await
-            .unwrap_err(),
+        client.retrieve_price(&Retrieve::new(KEY)).await.unwrap_err(),
     );
-    assert!(
-        all.contains("acct_1") && all.contains("[redacted]"),
-        "{all}"
-    );
+    assert!(all.contains("acct_1") && all.contains("[redacted]"), "{all}");
     assert!(!all.contains("51N"), "{all}");
 }

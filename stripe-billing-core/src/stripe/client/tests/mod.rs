@@ -14,9 +14,7 @@ use crate::stripe::IdempotencyKey;
 const KEY: &str = "sk_test_51NeverShowThisToAnybody";
 
 fn builder(server: &Server) -> StripeClientBuilder {
-    StripeClient::builder(KEY)
-        .api_base(&server.base)
-        .retry_base(Duration::from_millis(1))
+    StripeClient::builder(KEY).api_base(&server.base).retry_base(Duration::from_millis(1))
 }
 
 fn client(server: &Server) -> StripeClient {

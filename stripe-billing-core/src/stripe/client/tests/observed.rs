@@ -53,61 +53,24 @@ async fn a_call_is_logged_without_key_and_bodies() {
     let server = Server::start([
         Answer::new(500, "{}").with_header("Request-Id", "req_1"),
         Answer::ok(r#"{"id":"cus_1","email":"answer-body"}"#).with_header("Request-Id", "req_2"),
-        Answer::new(
-            400,
-            r#"{"error":{"code":"email_invalid","message":"Invalid: message-body"}}"#,
-        )
-        .with_header("Request-Id", "req_3"),
+        Answer::new(400, r#"{"error":{"code":"email_invalid","message":"Invalid: message-body"}}"#)
+            .with_header("Request-Id", "req_3"),
     ])
     .await;
     let client = client(&server);
     let request = CreateCustomer::new().with_email("request-body@example.test");
-    client
-        .create_customer(&request, &key("customer:42"))
-        .await
-        .unwrap();
-    client
-        .create_customer(&request, &key("customer:43"))
-        .await
-        .unwrap_err();
+    client.create_customer(&request, &key("customer:42")).await.unwrap();
+    client.create_customer(&request, &key("customer:43")).await.unwrap_err();
     drop(guard);
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    let ours: Vec<_> = log
-        .lines()
-        .filter(|line| line.contains("stripe_api{"))
-        .collect();
-    let find = |words: &[&str]| {
-        ours.iter()
-            .any(|line| words.iter().all(|word| line.contains(word)))
-    };
+    let ours: Vec<_> = log.lines().filter(|line| line.contains("stripe_api{")).collect();
+    let find =
+        |words: &[&str]| ours.iter().any(|line| words.iter().all(|word| line.contains(word)));
     let call = r#"call="create_customer" method="POST" path="/v1/customers""#;
-    assert!(
-        find(&[
-            call,
-            "trying again",
-            "attempt=1",
-            "status=500",
-            "req_1",
-            "wait_ms="
-        ]),
-        "{log}"
-    );
-    assert!(
-        find(&[call, "attempt=2", "status=200", "req_2", "answered"]),
-        "{log}"
-    );
-    assert!(
-        find(&[
-            call,
-            "attempt=1",
-            "status=400",
-            "req_3",
-            "email_invalid",
-            "failed"
-        ]),
-        "{log}"
-    );
+    assert!(find(&[call, "trying again", "attempt=1", "status=500", "req_1", "wait_ms="]), "{log}");
+    assert!(find(&[call, "attempt=2", "status=200", "req_2", "answered"]), "{log}");
+    assert!(find(&[call, "attempt=1", "status=400", "req_3", "email_invalid", "failed"]), "{log}");
     for secret in [KEY, "51N", "request-body", "answer-body", "message-body"] {
         assert!(!log.contains(secret), "{secret} in {log}");
     }
@@ -144,14 +107,8 @@ impl HistogramFn for Series {
 
 impl Counts {
     fn series(&self, key: &Key) -> Arc<Series> {
-        let labels: Vec<_> = key
-            .labels()
-            .map(|l| format!("{}={}", l.key(), l.value()))
-            .collect();
-        Arc::new(Series(
-            self.clone(),
-            format!("{} {}", key.name(), labels.join(" ")),
-        ))
+        let labels: Vec<_> = key.labels().map(|l| format!("{}={}", l.key(), l.value())).collect();
+        Arc::new(Series(self.clone(), format!("{} {}", key.name(), labels.join(" "))))
     }
 }
 
@@ -185,21 +142,12 @@ async fn every_request_is_measured() {
     ])
     .await;
     let client = client(&server);
-    client
-        .create_customer(&CreateCustomer::new(), &key("k"))
-        .await
-        .unwrap();
-    client
-        .retrieve_price(&Retrieve::new("price_1"))
-        .await
-        .unwrap_err();
+    client.create_customer(&CreateCustomer::new(), &key("k")).await.unwrap();
+    client.retrieve_price(&Retrieve::new("price_1")).await.unwrap_err();
     drop(guard);
 
     let mut expected = BTreeMap::new();
-    for metric in [
-        "stripe_billing_stripe_api_seconds",
-        "stripe_billing_stripe_api_total",
-    ] {
+    for metric in ["stripe_billing_stripe_api_seconds", "stripe_billing_stripe_api_total"] {
         for labels in [
             "call=create_customer result=api",
             "call=create_customer result=connection",

@@ -52,16 +52,10 @@ async fn every_row() {
     for (script, tries, left) in rows {
         let server = Server::start(script.clone()).await;
         let request = CreateCustomer::new().with_email("a@b.test");
-        let result = client(&server)
-            .create_customer(&request, &key("customer:42"))
-            .await;
+        let result = client(&server).create_customer(&request, &key("customer:42")).await;
         let seen = server.seen();
         assert_eq!(seen.len(), tries, "{script:?}");
-        assert_eq!(
-            result.err().map(|error| error.status().unwrap()),
-            left,
-            "{script:?}"
-        );
+        assert_eq!(result.err().map(|error| error.status().unwrap()), left, "{script:?}");
         // The very same request each time, and so the same idempotency key and body.
         assert!(seen.iter().all(|request| request == &seen[0]), "{seen:?}");
         assert_eq!(seen[0].header("idempotency-key"), Some("customer:42"));
@@ -72,14 +66,8 @@ async fn every_row() {
 #[tokio::test]
 async fn a_time_out_is_tried_again() {
     let server = Server::start([Answer::Hang]).await;
-    let client = builder(&server)
-        .timeout(Duration::from_millis(200))
-        .build()
-        .unwrap();
-    let error = client
-        .create_customer(&CreateCustomer::new(), &key("k"))
-        .await
-        .unwrap_err();
+    let client = builder(&server).timeout(Duration::from_millis(200)).build().unwrap();
+    let error = client.create_customer(&CreateCustomer::new(), &key("k")).await.unwrap_err();
     assert_eq!(error.kind(), &StripeErrorKind::Timeout, "{error:?}");
     assert!(error.is_retryable());
     assert_eq!(server.seen().len(), 3);
@@ -88,10 +76,7 @@ async fn a_time_out_is_tried_again() {
 #[tokio::test]
 async fn a_get_is_tried_again_too() {
     let server = Server::start([Answer::Drop, fails(500), ok()]).await;
-    client(&server)
-        .retrieve_customer(&Retrieve::new("cus_1"))
-        .await
-        .unwrap();
+    client(&server).retrieve_customer(&Retrieve::new("cus_1")).await.unwrap();
     assert_eq!(server.seen().len(), 3);
 }
 
@@ -100,10 +85,7 @@ async fn the_number_of_retries_is_configurable() {
     for (retries, tries) in [(0, 1), (1, 2), (4, 5)] {
         let server = Server::start([fails(500)]).await;
         let client = builder(&server).max_retries(retries).build().unwrap();
-        client
-            .retrieve_customer(&Retrieve::new("cus_1"))
-            .await
-            .unwrap_err();
+        client.retrieve_customer(&Retrieve::new("cus_1")).await.unwrap_err();
         assert_eq!(server.seen().len(), tries);
     }
 }
@@ -111,18 +93,8 @@ async fn the_number_of_retries_is_configurable() {
 #[tokio::test]
 async fn each_retry_waits_at_least_the_base() {
     let server = Server::start([fails(500), fails(500), ok()]).await;
-    let client = builder(&server)
-        .retry_base(Duration::from_millis(20))
-        .build()
-        .unwrap();
+    let client = builder(&server).retry_base(Duration::from_millis(20)).build().unwrap();
     let started = Instant::now();
-    client
-        .retrieve_customer(&Retrieve::new("cus_1"))
-        .await
-        .unwrap();
-    assert!(
-        started.elapsed() >= Duration::from_millis(40),
-        "{:?}",
-        started.elapsed()
-    );
+    client.retrieve_customer(&Retrieve::new("cus_1")).await.unwrap();
+    assert!(started.elapsed() >= Duration::from_millis(40), "{:?}", started.elapsed());
 }

@@ -23,11 +23,7 @@ pub(super) enum Answer {
 
 impl Answer {
     pub(super) fn new(status: u16, body: impl Into<String>) -> Self {
-        Self::Reply {
-            status,
-            headers: String::new(),
-            body: body.into(),
-        }
+        Self::Reply { status, headers: String::new(), body: body.into() }
     }
 
     pub(super) fn ok(body: impl Into<String>) -> Self {
@@ -107,11 +103,7 @@ async fn serve(listener: TcpListener, script: Vec<Answer>, seen: Arc<Mutex<Vec<S
             seen.len() - 1
         };
         let text = match &script[number.min(script.len() - 1)] {
-            Answer::Reply {
-                status,
-                headers,
-                body,
-            } => format!(
+            Answer::Reply { status, headers, body } => format!(
                 "HTTP/1.1 {status} Some Words\r\ncontent-length: {}\r\nconnection: close\r\n\
                  {headers}\r\n{body}",
                 body.len()
@@ -153,12 +145,7 @@ async fn read(stream: &mut TcpStream) -> Option<Seen> {
         more(stream, &mut bytes).await?;
     }
     let body = String::from_utf8(bytes[head_end + 4..end].to_vec()).unwrap();
-    Some(Seen {
-        method,
-        target,
-        headers,
-        body,
-    })
+    Some(Seen { method, target, headers, body })
 }
 
 async fn more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<()> {

@@ -26,22 +26,13 @@ fn line(seen: &Seen) -> String {
 #[tokio::test]
 async fn the_headers_of_a_post() {
     let (server, client) = stripe(json!({ "id": "cus_1" })).await;
-    client
-        .create_customer(&CreateCustomer::new(), &key("customer:42"))
-        .await
-        .unwrap();
+    client.create_customer(&CreateCustomer::new(), &key("customer:42")).await.unwrap();
     let seen = server.only();
-    assert_eq!(
-        seen.header("authorization"),
-        Some(format!("Bearer {KEY}").as_str())
-    );
+    assert_eq!(seen.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
     assert_eq!(seen.header("stripe-version"), Some("2026-10-28.endive"));
     assert_eq!(seen.header("idempotency-key"), Some("customer:42"));
     assert_eq!(seen.header("accept"), Some("application/json"));
-    assert_eq!(
-        seen.header("content-type"),
-        Some("application/x-www-form-urlencoded")
-    );
+    assert_eq!(seen.header("content-type"), Some("application/x-www-form-urlencoded"));
     assert_eq!(seen.header("content-length"), Some("0"));
     assert_eq!(seen.header("stripe-account"), None);
     let agent = concat!("stripe-billing/", env!("CARGO_PKG_VERSION"));
@@ -51,26 +42,15 @@ async fn the_headers_of_a_post() {
 #[tokio::test]
 async fn the_headers_of_a_get() {
     let (server, _) = stripe(json!({ "id": "cus_1" })).await;
-    let client = builder(&server)
-        .app_info("Acme", "1.4", Some("https://acme.test"))
-        .build()
-        .unwrap();
-    client
-        .retrieve_customer(&Retrieve::new("cus_1"))
-        .await
-        .unwrap();
+    let client =
+        builder(&server).app_info("Acme", "1.4", Some("https://acme.test")).build().unwrap();
+    client.retrieve_customer(&Retrieve::new("cus_1")).await.unwrap();
     let seen = server.only();
     assert_eq!(seen.header("idempotency-key"), None);
     assert_eq!(seen.header("content-type"), None);
-    assert_eq!(
-        seen.header("stripe-version"),
-        Some(crate::stripe::API_VERSION)
-    );
-    let agent = concat!(
-        "stripe-billing/",
-        env!("CARGO_PKG_VERSION"),
-        " Acme/1.4 (https://acme.test)"
-    );
+    assert_eq!(seen.header("stripe-version"), Some(crate::stripe::API_VERSION));
+    let agent =
+        concat!("stripe-billing/", env!("CARGO_PKG_VERSION"), " Acme/1.4 (https://acme.test)");
     assert_eq!(seen.header("user-agent"), Some(agent));
 }
 
@@ -83,23 +63,13 @@ async fn a_handle_for_a_connected_account() {
     connected.retrieve_customer(&request).await.unwrap();
     other.retrieve_customer(&request).await.unwrap();
     client.retrieve_customer(&request).await.unwrap();
-    let accounts: Vec<_> = server
-        .seen()
-        .iter()
-        .map(|seen| seen.header("stripe-account").map(str::to_owned))
-        .collect();
-    assert_eq!(
-        accounts,
-        [Some("acct_1".to_owned()), Some("acct_2".to_owned()), None]
-    );
+    let accounts: Vec<_> =
+        server.seen().iter().map(|seen| seen.header("stripe-account").map(str::to_owned)).collect();
+    assert_eq!(accounts, [Some("acct_1".to_owned()), Some("acct_2".to_owned()), None]);
     assert_eq!(connected.livemode(), Some(false));
 
     for bad in ["", "acct_1\r\nx: y", "acct é"] {
-        let error = client
-            .for_account(bad)
-            .retrieve_customer(&request)
-            .await
-            .unwrap_err();
+        let error = client.for_account(bad).retrieve_customer(&request).await.unwrap_err();
         assert_eq!(error.kind(), &StripeErrorKind::InvalidRequest, "{bad:?}");
     }
     assert_eq!(server.seen().len(), 3, "nothing was sent for a bad account");
@@ -115,14 +85,8 @@ async fn an_empty_id_is_never_sent() {
         client.retrieve_checkout_session(&none).await.unwrap_err(),
         client.expire_checkout_session("", &key).await.unwrap_err(),
         client.retrieve_subscription(&none).await.unwrap_err(),
-        client
-            .update_subscription(&UpdateSubscription::new(""), &key)
-            .await
-            .unwrap_err(),
-        client
-            .cancel_subscription(&CancelSubscription::new(".."))
-            .await
-            .unwrap_err(),
+        client.update_subscription(&UpdateSubscription::new(""), &key).await.unwrap_err(),
+        client.cancel_subscription(&CancelSubscription::new("..")).await.unwrap_err(),
     ];
     for error in errors {
         assert_eq!(error.kind(), &StripeErrorKind::InvalidRequest);
@@ -143,10 +107,7 @@ async fn create_customer() {
         .with_metadata("app_user", "42")
         .with_metadata("tenant", "a b")
         .with_param("address[country]", "DE");
-    let customer = client
-        .create_customer(&request, &key("customer:42"))
-        .await
-        .unwrap();
+    let customer = client.create_customer(&request, &key("customer:42")).await.unwrap();
     let seen = server.only();
     assert_eq!(line(&seen), "POST /v1/customers");
     assert_eq!(
@@ -163,10 +124,7 @@ async fn create_customer() {
 #[tokio::test]
 async fn retrieve_customer() {
     let (server, client) = stripe(json!({ "id": "cus_1", "deleted": true })).await;
-    let customer = client
-        .retrieve_customer(&Retrieve::new("cus_1"))
-        .await
-        .unwrap();
+    let customer = client.retrieve_customer(&Retrieve::new("cus_1")).await.unwrap();
     assert_eq!(line(&server.only()), "GET /v1/customers/cus_1");
     assert!(customer.deleted);
 }
@@ -174,10 +132,8 @@ async fn retrieve_customer() {
 #[tokio::test]
 async fn list_customers() {
     let (server, client) = stripe(json!({ "data": [{ "id": "cus_1" }], "has_more": false })).await;
-    let request = ListCustomers::new()
-        .with_email("a+b@c.test")
-        .with_limit(100)
-        .with_starting_after("cus_0");
+    let request =
+        ListCustomers::new().with_email("a+b@c.test").with_limit(100).with_starting_after("cus_0");
     let page = client.list_customers(&request).await.unwrap();
     let seen = server.only();
     assert_eq!(
@@ -196,24 +152,13 @@ async fn retrieve_price() {
         "recurring": { "interval": "month", "interval_count": 3 },
     }))
     .await;
-    let request = Retrieve::new("price_1")
-        .with_expand("product")
-        .with_expand("tiers");
+    let request = Retrieve::new("price_1").with_expand("product").with_expand("tiers");
     let price = client.retrieve_price(&request).await.unwrap();
-    assert_eq!(
-        line(&server.only()),
-        "GET /v1/prices/price_1?expand[0]=product&expand[1]=tiers"
-    );
+    assert_eq!(line(&server.only()), "GET /v1/prices/price_1?expand[0]=product&expand[1]=tiers");
     assert_eq!(price.product.as_deref(), Some("prod_1"));
-    assert_eq!(
-        (price.unit_amount, price.currency.as_deref()),
-        (Some(1900), Some("eur"))
-    );
+    assert_eq!((price.unit_amount, price.currency.as_deref()), (Some(1900), Some("eur")));
     let recurring = price.recurring.unwrap();
-    assert_eq!(
-        (recurring.interval.as_str(), recurring.interval_count),
-        ("month", 3)
-    );
+    assert_eq!((recurring.interval.as_str(), recurring.interval_count), ("month", 3));
 }
 
 #[tokio::test]
@@ -235,10 +180,7 @@ async fn list_prices() {
          &limit=50&starting_after=price_0&expand[0]=data.product"
     );
     assert!(page.has_more);
-    assert_eq!(
-        (&page.data[0].recurring, page.data[0].unit_amount),
-        (&None, None)
-    );
+    assert_eq!((&page.data[0].recurring, page.data[0].unit_amount), (&None, None));
 }
 
 #[tokio::test]
@@ -262,10 +204,7 @@ async fn create_checkout_session_for_a_subscription() {
         .with_expires_at(DateTime::from_timestamp(1_800_000_000, 999_999_999).unwrap())
         .with_locale("de")
         .with_param("automatic_tax[enabled]", "true");
-    let session = client
-        .create_checkout_session(&request, &key("checkout:1"))
-        .await
-        .unwrap();
+    let session = client.create_checkout_session(&request, &key("checkout:1")).await.unwrap();
     let seen = server.only();
     assert_eq!(line(&seen), "POST /v1/checkout/sessions");
     assert_eq!(
@@ -277,20 +216,11 @@ async fn create_checkout_session_for_a_subscription() {
          &subscription_data[trial_period_days]=14&allow_promotion_codes=true&expires_at=1800000000\
          &locale=de&automatic_tax[enabled]=true"
     );
-    assert_eq!(
-        session.url.as_deref(),
-        Some("https://checkout.stripe.com/c/1")
-    );
+    assert_eq!(session.url.as_deref(), Some("https://checkout.stripe.com/c/1"));
     assert_eq!(session.status.as_deref(), Some("open"));
     assert_eq!(session.payment_status.as_deref(), Some("unpaid"));
-    assert_eq!(
-        session.expires_at,
-        DateTime::from_timestamp(1_800_000_000, 0)
-    );
-    assert_eq!(
-        (session.amount_total, session.currency.as_deref()),
-        (Some(1900), Some("eur"))
-    );
+    assert_eq!(session.expires_at, DateTime::from_timestamp(1_800_000_000, 0));
+    assert_eq!((session.amount_total, session.currency.as_deref()), (Some(1900), Some("eur")));
 }
 
 #[tokio::test]
@@ -302,14 +232,8 @@ async fn create_checkout_session_in_the_other_modes() {
         .with_metadata("pack", "p");
     let card =
         CreateCheckoutSession::new(CheckoutMode::Setup, "https://a.test").with_metadata("a", "b");
-    client
-        .create_checkout_session(&pack, &key("1"))
-        .await
-        .unwrap();
-    client
-        .create_checkout_session(&card, &key("2"))
-        .await
-        .unwrap();
+    client.create_checkout_session(&pack, &key("1")).await.unwrap();
+    client.create_checkout_session(&card, &key("2")).await.unwrap();
     let bodies: Vec<_> = server.seen().into_iter().map(|seen| seen.body).collect();
     assert_eq!(
         bodies,
@@ -332,24 +256,15 @@ async fn retrieve_and_expire_a_checkout_session() {
     .await;
     let request = Retrieve::new("cs_test_1").with_expand("line_items");
     let session = client.retrieve_checkout_session(&request).await.unwrap();
-    let expired = client
-        .expire_checkout_session("cs_test_1", &key("expire:1"))
-        .await
-        .unwrap();
+    let expired = client.expire_checkout_session("cs_test_1", &key("expire:1")).await.unwrap();
     assert_eq!(session, expired);
     assert_eq!((session.url, session.customer), (None, None));
     assert_eq!(session.subscription.as_deref(), Some("sub_1"));
     assert_eq!(session.payment_intent.as_deref(), Some("pi_1"));
     assert_eq!(session.invoice.as_deref(), Some("in_1"));
     let seen = server.seen();
-    assert_eq!(
-        line(&seen[0]),
-        "GET /v1/checkout/sessions/cs_test_1?expand[0]=line_items"
-    );
-    assert_eq!(
-        line(&seen[1]),
-        "POST /v1/checkout/sessions/cs_test_1/expire"
-    );
+    assert_eq!(line(&seen[0]), "GET /v1/checkout/sessions/cs_test_1?expand[0]=line_items");
+    assert_eq!(line(&seen[1]), "POST /v1/checkout/sessions/cs_test_1/expire");
     assert_eq!(seen[1].body, "");
     assert_eq!(seen[1].header("idempotency-key"), Some("expire:1"));
 }
@@ -363,25 +278,13 @@ async fn retrieve_subscription() {
     .await;
     let request = Retrieve::new("sub_1").with_expand("latest_invoice");
     let subscription = client.retrieve_subscription(&request).await.unwrap();
+    assert_eq!(line(&server.only()), "GET /v1/subscriptions/sub_1?expand[0]=latest_invoice");
     assert_eq!(
-        line(&server.only()),
-        "GET /v1/subscriptions/sub_1?expand[0]=latest_invoice"
-    );
-    assert_eq!(
-        (
-            subscription.status.as_str(),
-            subscription.cancel_at_period_end
-        ),
+        (subscription.status.as_str(), subscription.cancel_at_period_end),
         ("active", false)
     );
-    assert_eq!(
-        subscription.cancel_at,
-        DateTime::from_timestamp(1_800_000_000, 0)
-    );
-    assert_eq!(
-        subscription.canceled_at,
-        DateTime::from_timestamp(1_790_000_000, 0)
-    );
+    assert_eq!(subscription.cancel_at, DateTime::from_timestamp(1_800_000_000, 0));
+    assert_eq!(subscription.canceled_at, DateTime::from_timestamp(1_790_000_000, 0));
     assert_eq!(subscription.ended_at, None);
     assert_eq!(subscription.latest_invoice.as_deref(), Some("in_1"));
 }
@@ -391,11 +294,7 @@ async fn update_subscription() {
     let (server, client) = stripe(json!({ "id": "sub_1", "status": "active" })).await;
     let update = || UpdateSubscription::new("sub_1");
     let change = update()
-        .with_item(
-            SubscriptionItemChange::change("si_1")
-                .with_price("price_2")
-                .with_quantity(3),
-        )
+        .with_item(SubscriptionItemChange::change("si_1").with_price("price_2").with_quantity(3))
         .with_item(SubscriptionItemChange::add("price_3"))
         .with_item(SubscriptionItemChange::remove("si_2"))
         .with_proration_behavior(ProrationBehavior::AlwaysInvoice)
@@ -403,19 +302,10 @@ async fn update_subscription() {
         .with_metadata("a", "")
         .with_param("payment_behavior", "pending_if_incomplete");
     let rows = [
-        (
-            update().with_cancel_at_period_end(true),
-            "cancel_at_period_end=true",
-        ),
-        (
-            update().with_cancel_at_period_end(false),
-            "cancel_at_period_end=false",
-        ),
+        (update().with_cancel_at_period_end(true), "cancel_at_period_end=true"),
+        (update().with_cancel_at_period_end(false), "cancel_at_period_end=false"),
         (update().with_cancel_at_cleared(), "cancel_at="),
-        (
-            update().with_proration_behavior(ProrationBehavior::None),
-            "proration_behavior=none",
-        ),
+        (update().with_proration_behavior(ProrationBehavior::None), "proration_behavior=none"),
         (
             update().with_proration_behavior(ProrationBehavior::CreateProrations),
             "proration_behavior=create_prorations",
@@ -428,17 +318,11 @@ async fn update_subscription() {
         ),
     ];
     for (number, (request, body)) in rows.iter().enumerate() {
-        client
-            .update_subscription(request, &key(&format!("update:{number}")))
-            .await
-            .unwrap();
+        client.update_subscription(request, &key(&format!("update:{number}"))).await.unwrap();
         let seen = &server.seen()[number];
         assert_eq!(line(seen), "POST /v1/subscriptions/sub_1");
         assert_eq!(&seen.body, body);
-        assert_eq!(
-            seen.header("idempotency-key"),
-            Some(format!("update:{number}").as_str())
-        );
+        assert_eq!(seen.header("idempotency-key"), Some(format!("update:{number}").as_str()));
     }
 }
 
@@ -451,14 +335,8 @@ async fn cancel_subscription() {
     client.cancel_subscription(&settled).await.unwrap();
     let seen = server.seen();
     assert_eq!(line(&seen[0]), "DELETE /v1/subscriptions/sub_1");
-    assert_eq!(
-        line(&seen[1]),
-        "DELETE /v1/subscriptions/sub_1?invoice_now=true&prorate=false"
-    );
-    assert_eq!(
-        (seen[1].body.as_str(), seen[1].header("idempotency-key")),
-        ("", None)
-    );
+    assert_eq!(line(&seen[1]), "DELETE /v1/subscriptions/sub_1?invoice_now=true&prorate=false");
+    assert_eq!((seen[1].body.as_str(), seen[1].header("idempotency-key")), ("", None));
 }
 
 #[tokio::test]
@@ -472,10 +350,7 @@ async fn create_portal_session() {
         .with_configuration("bpc_1")
         .with_locale("auto")
         .with_param("flow_data[type]", "payment_method_update");
-    let session = client
-        .create_portal_session(&request, &key("portal:1"))
-        .await
-        .unwrap();
+    let session = client.create_portal_session(&request, &key("portal:1")).await.unwrap();
     let seen = server.only();
     assert_eq!(line(&seen), "POST /v1/billing_portal/sessions");
     assert_eq!(
@@ -503,10 +378,7 @@ async fn list_events() {
         .with_limit(100)
         .with_ending_before("evt_0");
     let page = client.list_events(&request).await.unwrap();
-    client
-        .list_events(&ListEvents::new().with_starting_after("evt_9"))
-        .await
-        .unwrap();
+    client.list_events(&ListEvents::new().with_starting_after("evt_9")).await.unwrap();
     let seen = server.seen();
     assert_eq!(
         line(&seen[0]),
@@ -516,15 +388,9 @@ async fn list_events() {
     );
     assert_eq!(line(&seen[1]), "GET /v1/events?starting_after=evt_9");
     let found = &page.data[0];
-    assert_eq!(
-        (found.id.as_str(), found.event_type.as_str()),
-        ("evt_1", "invoice.paid")
-    );
+    assert_eq!((found.id.as_str(), found.event_type.as_str()), ("evt_1", "invoice.paid"));
     assert_eq!(found.created, Some(at(1_800_000_000)));
-    assert_eq!(
-        (found.api_version.as_deref(), found.account.as_deref()),
-        (None, Some("acct_1"))
-    );
+    assert_eq!((found.api_version.as_deref(), found.account.as_deref()), (None, Some("acct_1")));
     assert_eq!((found.livemode, &found.raw), (true, &event));
 }
 
@@ -537,10 +403,7 @@ async fn a_shared_or_boxed_client_is_one_too() {
     let (server, client) = stripe(json!({ "id": "cus_1" })).await;
     let shared: Arc<dyn StripeApi> = Arc::new(client.clone());
     let boxed: Box<dyn StripeApi> = Box::new(client.clone());
-    assert_eq!(
-        (shared.livemode(), boxed.livemode()),
-        (Some(false), Some(false))
-    );
+    assert_eq!((shared.livemode(), boxed.livemode()), (Some(false), Some(false)));
     assert_eq!(id_of(shared.for_account("acct_1")).await, "cus_1");
     assert_eq!(id_of(boxed).await, "cus_1");
     assert_eq!(id_of(shared).await, "cus_1");
@@ -552,9 +415,6 @@ async fn a_base_with_a_path_and_a_slash() {
     let server = Server::start([Answer::ok(r#"{"id":"cus_1"}"#)]).await;
     let base = format!("{}/fake/", server.base);
     let client = StripeClient::builder(KEY).api_base(base).build().unwrap();
-    client
-        .retrieve_customer(&Retrieve::new("cus_1"))
-        .await
-        .unwrap();
+    client.retrieve_customer(&Retrieve::new("cus_1")).await.unwrap();
     assert_eq!(line(&server.only()), "GET /fake/v1/customers/cus_1");
 }

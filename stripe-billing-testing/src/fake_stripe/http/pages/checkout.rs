@@ -26,11 +26,7 @@ pub(in crate::fake_stripe::http) async fn checkout(
 ) -> Response {
     inner.with(|state| match state.session(&id) {
         Ok(session) => checkout_page(session).into_response(),
-        Err(_) => message(
-            StatusCode::NOT_FOUND,
-            "Not found",
-            "There is no such checkout.",
-        ),
+        Err(_) => message(StatusCode::NOT_FOUND, "Not found", "There is no such checkout."),
     })
 }
 
@@ -40,20 +36,14 @@ fn checkout_page(session: &Session) -> Response {
         return message(StatusCode::OK, "Nothing left to do", &text);
     }
     let currency = session.currency();
-    let cycle = session
-        .lines
-        .first()
-        .map(|(_, price, _)| every(price))
-        .unwrap_or_default();
+    let cycle = session.lines.first().map(|(_, price, _)| every(price)).unwrap_or_default();
     let total = money(session.total(), currency);
     let (lead, headline, button) = match (session.mode, session.trial_days) {
         (Mode::Payment, _) => ("Pay", total.clone(), format!("Pay {total}")),
         (Mode::Subscription, None) => ("Subscribe", total.clone(), "Subscribe".to_owned()),
-        (Mode::Subscription, Some(days)) => (
-            "Try for free",
-            format!("{days} days free"),
-            "Start trial".to_owned(),
-        ),
+        (Mode::Subscription, Some(days)) => {
+            ("Try for free", format!("{days} days free"), "Start trial".to_owned())
+        }
     };
     let small = match session.trial_days {
         Some(_) => format!("then {total} {cycle}"),
@@ -79,16 +69,10 @@ fn checkout_page(session: &Session) -> Response {
         None => "value=\"customer@example.com\"".to_owned(),
     };
     let decline = session.decline.as_ref().map_or_else(String::new, |text| {
-        format!(
-            "<p class=\"alert\" role=\"alert\">{} Try another card.</p>",
-            escape(text)
-        )
+        format!("<p class=\"alert\" role=\"alert\">{} Try another card.</p>", escape(text))
     });
     let back = session.cancel_url.as_ref().map_or_else(String::new, |url| {
-        format!(
-            "<p class=\"note\"><a href=\"{}\">← Back to the shop</a></p>",
-            href(url)
-        )
+        format!("<p class=\"note\"><a href=\"{}\">← Back to the shop</a></p>", href(url))
     });
     let cards = card_choice();
     let body = format!(
@@ -119,24 +103,15 @@ pub(in crate::fake_stripe::http) async fn submit_checkout(
     Form(form): Form<Submitted>,
 ) -> Response {
     let card = Card::from_number(&form.card).unwrap_or_default();
-    inner.with(
-        |state| match state.submit_checkout(&id, card, Some(&form.email)) {
-            Ok(done) => Redirect::to(&done.redirect).into_response(),
-            Err(error) if error.status() == 402 => match state.session(&id) {
-                Ok(session) => {
-                    (StatusCode::PAYMENT_REQUIRED, checkout_page(session)).into_response()
-                }
-                Err(_) => message(
-                    StatusCode::NOT_FOUND,
-                    "Not found",
-                    "There is no such checkout.",
-                ),
-            },
-            Err(error) => {
-                let status =
-                    StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
-                message(status, "This did not work", error.message())
-            }
+    inner.with(|state| match state.submit_checkout(&id, card, Some(&form.email)) {
+        Ok(done) => Redirect::to(&done.redirect).into_response(),
+        Err(error) if error.status() == 402 => match state.session(&id) {
+            Ok(session) => (StatusCode::PAYMENT_REQUIRED, checkout_page(session)).into_response(),
+            Err(_) => message(StatusCode::NOT_FOUND, "Not found", "There is no such checkout."),
         },
-    )
+        Err(error) => {
+            let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
+            message(status, "This did not work", error.message())
+        }
+    })
 }

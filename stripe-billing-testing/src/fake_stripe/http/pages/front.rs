@@ -23,11 +23,7 @@ pub(in crate::fake_stripe::http) async fn invoice(
 ) -> Response {
     inner.with(|state| {
         let Ok(invoice) = state.invoice(&id) else {
-            return message(
-                StatusCode::NOT_FOUND,
-                "Not found",
-                "There is no such invoice.",
-            );
+            return message(StatusCode::NOT_FOUND, "Not found", "There is no such invoice.");
         };
         let mut rows = String::new();
         for line in &invoice.lines {

@@ -20,11 +20,7 @@ type Fake = Shared<Arc<Inner>>;
 const CARDS: [(Card, &str, &str); 3] = [
     (Card::Good, "4242 4242 4242 4242", "Pays now and always"),
     (Card::Declined, "4000 0000 0000 0002", "Is declined now"),
-    (
-        Card::FailsOnRenewal,
-        "4000 0000 0000 0341",
-        "Pays now, fails on renewal",
-    ),
+    (Card::FailsOnRenewal, "4000 0000 0000 0341", "Pays now, fails on renewal"),
 ];
 
 fn card_choice() -> String {

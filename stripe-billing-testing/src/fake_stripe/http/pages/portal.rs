@@ -31,16 +31,10 @@ pub(in crate::fake_stripe::http) async fn portal(
 
 fn portal_page(state: &State, id: &str, alert: Option<&str>) -> Response {
     let Some(portal) = state.portals.get(id) else {
-        return message(
-            StatusCode::NOT_FOUND,
-            "Not found",
-            "There is no such portal session.",
-        );
+        return message(StatusCode::NOT_FOUND, "Not found", "There is no such portal session.");
     };
     let customer = state.customers.get(&portal.customer);
-    let email = customer
-        .and_then(|customer| customer.email.clone())
-        .unwrap_or_default();
+    let email = customer.and_then(|customer| customer.email.clone()).unwrap_or_default();
     let mut body = String::from("<main class=\"page\">");
     if let Some(url) = &portal.return_url {
         let _ = write!(body, "<p><a href=\"{}\">← Back</a></p>", href(url));
@@ -51,17 +45,10 @@ fn portal_page(state: &State, id: &str, alert: Option<&str>) -> Response {
         escape(&email)
     );
     if let Some(text) = alert {
-        let _ = write!(
-            body,
-            "<p class=\"alert\" role=\"alert\">{}</p>",
-            escape(text)
-        );
+        let _ = write!(body, "<p class=\"alert\" role=\"alert\">{}</p>", escape(text));
     }
-    let theirs: Vec<_> = state
-        .subscriptions
-        .newest_first()
-        .filter(|sub| sub.customer == portal.customer)
-        .collect();
+    let theirs: Vec<_> =
+        state.subscriptions.newest_first().filter(|sub| sub.customer == portal.customer).collect();
     body.push_str("<h2>Subscriptions</h2>");
     if theirs.is_empty() {
         body.push_str("<div class=\"card\"><p>No subscription yet.</p></div>");
@@ -73,10 +60,7 @@ fn portal_page(state: &State, id: &str, alert: Option<&str>) -> Response {
         .and_then(|customer| customer.default_payment_method.as_deref())
         .or_else(|| default_of_subscription(state, &portal.customer))
         .and_then(|method| state.methods.get(method))
-        .map_or_else(
-            || "No card on file".to_owned(),
-            |m| format!("Visa •••• {}", m.card.last4()),
-        );
+        .map_or_else(|| "No card on file".to_owned(), |m| format!("Visa •••• {}", m.card.last4()));
     let _ = write!(
         body,
         "<h2>Card</h2><div class=\"card\"><h3>{last4}</h3><form method=\"post\">\
@@ -89,52 +73,26 @@ fn portal_page(state: &State, id: &str, alert: Option<&str>) -> Response {
 }
 
 fn default_of_subscription<'a>(state: &'a State, customer: &str) -> Option<&'a str> {
-    let mut theirs = state
-        .subscriptions
-        .newest_first()
-        .filter(|sub| sub.customer == customer);
+    let mut theirs = state.subscriptions.newest_first().filter(|sub| sub.customer == customer);
     theirs.find_map(|sub| sub.default_payment_method.as_deref())
 }
 
 fn subscription_card(sub: &Subscription) -> String {
-    let names: Vec<String> = sub
-        .items
-        .iter()
-        .map(|item| escape(&item.price.product_name))
-        .collect();
-    let total: i64 = sub
-        .items
-        .iter()
-        .map(|item| item.price.amount(item.quantity))
-        .sum();
-    let cycle = sub
-        .items
-        .first()
-        .map(|item| every(&item.price))
-        .unwrap_or_default();
+    let names: Vec<String> =
+        sub.items.iter().map(|item| escape(&item.price.product_name)).collect();
+    let total: i64 = sub.items.iter().map(|item| item.price.amount(item.quantity)).sum();
+    let cycle = sub.items.first().map(|item| every(&item.price)).unwrap_or_default();
     let leaving = sub.cancel_at;
     let (tone, word, when) = match (sub.status, leaving) {
-        (Status::Canceled | Status::IncompleteExpired, _) => (
-            "plain",
-            "Ended",
-            sub.ended_at.map(|at| format!("Since {}", day(at))),
-        ),
+        (Status::Canceled | Status::IncompleteExpired, _) => {
+            ("plain", "Ended", sub.ended_at.map(|at| format!("Since {}", day(at))))
+        }
         (_, Some(at)) => ("plain", "Ends soon", Some(format!("On {}", day(at)))),
-        (Status::PastDue | Status::Unpaid | Status::Incomplete, _) => (
-            "bad",
-            "Payment failed",
-            Some("Change the card and pay the open invoice".to_owned()),
-        ),
-        (Status::Trialing, _) => (
-            "good",
-            "Trial",
-            Some(format!("Until {}", day(sub.period.1))),
-        ),
-        (Status::Active, _) => (
-            "good",
-            "Active",
-            Some(format!("Renews on {}", day(sub.period.1))),
-        ),
+        (Status::PastDue | Status::Unpaid | Status::Incomplete, _) => {
+            ("bad", "Payment failed", Some("Change the card and pay the open invoice".to_owned()))
+        }
+        (Status::Trialing, _) => ("good", "Trial", Some(format!("Until {}", day(sub.period.1)))),
+        (Status::Active, _) => ("good", "Active", Some(format!("Renews on {}", day(sub.period.1)))),
     };
     let mut actions = String::new();
     if !sub.status.is_ended() {
@@ -150,11 +108,7 @@ fn subscription_card(sub: &Subscription) -> String {
         if leaving.is_some() {
             add("resume", "Keep the subscription", "");
         } else {
-            add(
-                "cancel_at_period_end",
-                "Cancel at the end of the period",
-                "",
-            );
+            add("cancel_at_period_end", "Cancel at the end of the period", "");
         }
         add("cancel_now", "Cancel now", "danger");
     }
@@ -169,12 +123,7 @@ fn subscription_card(sub: &Subscription) -> String {
 
 fn invoice_table(state: &State, customer: &str) -> String {
     let mut rows = String::new();
-    for invoice in state
-        .invoices
-        .newest_first()
-        .filter(|i| i.customer == customer)
-        .take(12)
-    {
+    for invoice in state.invoices.newest_first().filter(|i| i.customer == customer).take(12) {
         let pay = if invoice.status == "open" {
             format!(
                 "<form method=\"post\"><input type=\"hidden\" name=\"action\" value=\"pay\">\
@@ -185,11 +134,7 @@ fn invoice_table(state: &State, customer: &str) -> String {
         } else {
             String::new()
         };
-        let tone = if invoice.status == "paid" {
-            "good"
-        } else {
-            "plain"
-        };
+        let tone = if invoice.status == "paid" { "good" } else { "plain" };
         let _ = write!(
             rows,
             "<tr><td>{}</td><td><a href=\"/invoice/{}\">{}</a></td>\
@@ -223,11 +168,7 @@ pub(in crate::fake_stripe::http) async fn submit_portal(
 ) -> Response {
     inner.with(|state| {
         let Some(customer) = state.portals.get(&id).map(|portal| portal.customer.clone()) else {
-            return message(
-                StatusCode::NOT_FOUND,
-                "Not found",
-                "There is no such portal session.",
-            );
+            return message(StatusCode::NOT_FOUND, "Not found", "There is no such portal session.");
         };
         let target = form.target.as_str();
         // A portal session opens its own customer's things and nobody else's.
@@ -235,21 +176,16 @@ pub(in crate::fake_stripe::http) async fn submit_portal(
             .subscriptions
             .get(target)
             .map(|sub| sub.customer.clone())
-            .or_else(|| {
-                state
-                    .invoices
-                    .get(target)
-                    .map(|invoice| invoice.customer.clone())
-            });
+            .or_else(|| state.invoices.get(target).map(|invoice| invoice.customer.clone()));
         if form.action != "card" && owner.as_ref() != Some(&customer) {
             return message(StatusCode::NOT_FOUND, "Not found", "This is not yours.");
         }
         let done = match form.action.as_str() {
             "cancel_at_period_end" => state.cancel_in_portal(target),
             "resume" => state.resume(target).map(drop),
-            "cancel_now" => state
-                .end_subscription(target, Some("cancellation_requested"))
-                .map(drop),
+            "cancel_now" => {
+                state.end_subscription(target, Some("cancellation_requested")).map(drop)
+            }
             "pay" => state.pay_invoice(target),
             "card" => {
                 let card = Card::from_number(&form.card).unwrap_or_default();
