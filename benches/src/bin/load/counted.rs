@@ -40,6 +40,13 @@ pub(crate) struct Counts<N = u64> {
     pub(crate) facts: N,
 }
 
+impl Counts {
+    /// Events that have come to rest.
+    pub(crate) fn rested(&self) -> u64 {
+        self.commits + self.settled
+    }
+}
+
 impl std::ops::Sub for Counts {
     type Output = Self;
 
@@ -62,8 +69,14 @@ fn one(count: &AtomicU64) {
 }
 
 impl Counted {
-    pub(crate) fn new(store: SeaOrmStore, events: u64) -> Self {
-        Self { store, counts: Counts::default(), events, idle: Notify::new() }
+    pub(crate) fn new(store: SeaOrmStore) -> Self {
+        let (counts, events) = (Counts::default(), AtomicU64::new(u64::MAX));
+        Self { store, counts, events, idle: Notify::new() }
+    }
+
+    /// Tells `idle` when so many events have come to rest and no fact is left.
+    pub(crate) fn until(&self, events: u64) {
+        self.events.store(events, Ordering::Relaxed);
     }
 
     pub(crate) fn counts(&self) -> Counts {

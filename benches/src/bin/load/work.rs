@@ -20,9 +20,13 @@ pub(crate) async fn ours(args: &Args) -> Outcome {
     say("ready")?;
     while let Some(order) = orders.recv().await {
         let before = store.counts();
-        store.expect(stretch(&order)?.end as u64);
+        let end = stretch(&order)?.end as u64;
+        store.until(end);
         let workers = billing.spawn_worker_count(args.workers);
-        store.idle.notified().await;
+        // It may have been told more than once that the stretch before had ended.
+        while store.counts().rested() < end {
+            store.idle.notified().await;
+        }
         say(&serde_json::to_string(&(store.counts() - before))?)?;
         workers.shutdown().await;
     }
