@@ -10,6 +10,7 @@ load intake|process [options]
   --events N         events of one run (intake 40000, process 20000)
   --connections N    intake: keep-alive connections that send (32)
   --workers N        process: workers (4)
+  --batch N          process: events that a worker takes at once (8)
   --runs N           runs of each side, in turns; the least of each counts (3)
   --only ours|bare   leaves the other side out, for a profiler";
 
@@ -52,6 +53,7 @@ pub(crate) struct Args {
     pub(crate) events: usize,
     pub(crate) connections: usize,
     pub(crate) workers: usize,
+    pub(crate) batch: u32,
     pub(crate) runs: usize,
     only: Option<String>,
 }
@@ -69,6 +71,7 @@ impl Args {
             events: if mode == Mode::Intake { 40_000 } else { 20_000 },
             connections: 32,
             workers: 4,
+            batch: 8,
             runs: 3,
             only: None,
         };
@@ -79,6 +82,7 @@ impl Args {
                 "--events" => args.events = value.parse()?,
                 "--connections" => args.connections = value.parse::<usize>()?.max(1),
                 "--workers" => args.workers = value.parse::<usize>()?.max(1),
+                "--batch" => args.batch = value.parse()?,
                 "--runs" => args.runs = value.parse::<usize>()?.max(1),
                 "--only" => args.only = Some(value),
                 _ => return Err(format!("`{option}` is no option").into()),

@@ -23,6 +23,7 @@ impl Measured {
             .args(["--database", database])
             .args(["--events", &args.events.to_string()])
             .args(["--workers", &args.workers.to_string()])
+            .args(["--batch", &args.batch.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;

@@ -27,7 +27,10 @@ pub(crate) async fn run(args: &Args) -> Outcome {
             bare.push(side(args, Mode::WorkBare).await?);
         }
     }
-    report::print(&format!("process: {} events, {} workers", args.events, args.workers));
+    report::print(&format!(
+        "process: {} events, {} workers, batches of {}",
+        args.events, args.workers, args.batch
+    ));
     report::sides("stripe-billing", &ours, "bare transaction", &bare);
     Ok(())
 }
@@ -38,7 +41,7 @@ async fn side(args: &Args, mode: Mode) -> Outcome<Run> {
     let database = Scratch::create(&args.database).await?;
     let earlier = args.events / 2 / events::SIGN_UP * events::SIGN_UP;
     let all = earlier + args.events;
-    fill(0, earlier, &database.url).await?;
+    fill(args, 0, earlier, &database.url).await?;
     if mode == Mode::WorkBare {
         let connection = connect(&database.url, 1).await?;
         for statement in work::bare_subjects(all.div_ceil(events::SIGN_UP)) {
@@ -50,7 +53,7 @@ async fn side(args: &Args, mode: Mode) -> Outcome<Run> {
     worker.hear()?;
     worker.tell(&format!("0 {earlier}"))?;
     worker.hear()?;
-    fill(earlier, args.events, &database.url).await?;
+    fill(args, earlier, args.events, &database.url).await?;
     database.analyze().await?;
 
     let (before, cpu) = (database.read().await?, worker.cpu()?);
@@ -70,9 +73,9 @@ async fn side(args: &Args, mode: Mode) -> Outcome<Run> {
 }
 
 /// Receives sign-ups as deliveries, in order, without anybody who processes them.
-async fn fill(first: usize, count: usize, url: &str) -> Outcome {
+async fn fill(args: &Args, first: usize, count: usize, url: &str) -> Outcome {
     let store = SeaOrmStore::connect(url).await?;
-    let billing = serve::billing(store)?;
+    let billing = serve::billing(store, args)?;
     let secret = Arc::new(events::secret()?);
     let places = Arc::new(Semaphore::new(256));
     let mut tasks = JoinSet::new();

@@ -20,18 +20,22 @@ use crate::child::{orders, say};
 use crate::{Outcome, database, events};
 
 /// Billing as an app sets it up, on any store.
-pub(crate) fn billing(store: impl stripe_billing_core::store::Store) -> Outcome<Billing> {
+pub(crate) fn billing(
+    store: impl stripe_billing_core::store::Store,
+    args: &Args,
+) -> Outcome<Billing> {
     let pro = Plan::new("pro").feature("export").price(PlanPrice::new("price_pro"));
     Ok(Billing::builder(store)
         .catalog(Catalog::builder().plan(pro).build()?)
         .webhook_secrets([events::SECRET])
+        .batch(args.batch)
         .build()?)
 }
 
 pub(crate) async fn ours(args: &Args) -> Outcome {
     let store = SeaOrmStore::connect(args.database.as_str()).await?;
     let nobody = |_: &Parts| None::<AccountKey>;
-    serve(stripe_billing_axum::router(billing(store)?, nobody)).await
+    serve(stripe_billing_axum::router(billing(store, args)?, nobody)).await
 }
 
 /// The least that could do: verify, and insert one row for each request.
@@ -43,7 +47,9 @@ struct Bare {
 }
 
 pub(crate) async fn bare(args: &Args) -> Outcome {
-    let database = database::connect(&args.database, 10).await?;
+    // SQLite has one writer; more of them would only wait for each other.
+    let connections = if args.database.starts_with("sqlite") { 1 } else { 10 };
+    let database = database::connect(&args.database, connections).await?;
     let backend = database.get_database_backend();
     let (setup, sql) = match backend {
         DbBackend::Postgres => (
@@ -51,7 +57,7 @@ pub(crate) async fn bare(args: &Args) -> Outcome {
             "INSERT INTO bare_events (id, payload) VALUES ($1, $2) ON CONFLICT DO NOTHING",
         ),
         _ => (
-            "PRAGMA journal_mode = WAL; \
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
              CREATE TABLE bare_events (id TEXT PRIMARY KEY, payload BLOB NOT NULL)",
             "INSERT INTO bare_events (id, payload) VALUES (?, ?) ON CONFLICT DO NOTHING",
         ),

@@ -15,7 +15,7 @@ use crate::{Outcome, database, events, serve};
 pub(crate) async fn ours(args: &Args) -> Outcome {
     let store = SeaOrmStore::connect(args.database.as_str()).await?;
     let store = Arc::new(Counted::new(store));
-    let billing = serve::billing(Arc::clone(&store))?;
+    let billing = serve::billing(Arc::clone(&store), args)?;
     let mut orders = orders();
     say("ready")?;
     while let Some(order) = orders.recv().await {
