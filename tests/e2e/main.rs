@@ -4,6 +4,7 @@ mod backends;
 mod browser;
 mod docs;
 mod faults;
+mod lifetimes;
 mod orders;
 mod outages;
 mod quickstart;
