@@ -32,6 +32,21 @@ pub(crate) fn is_duplicate(error: &StoreError) -> bool {
         .is_some_and(|error| matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))))
 }
 
+/// Whether the statement set a column to `NULL` that has to have a value.
+#[cfg(feature = "postgres")]
+pub(crate) fn is_null_refused(error: &StoreError) -> bool {
+    let error = std::error::Error::source(error).and_then(|source| source.downcast_ref::<DbErr>());
+    let Some(
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)),
+    ) = error
+    else {
+        return false;
+    };
+    error
+        .as_database_error()
+        .is_some_and(|error| matches!(error.kind(), sqlx::error::ErrorKind::NotNullViolation))
+}
+
 fn kind_of(error: &DbErr) -> ErrorKind {
     match error {
         // The pool is exhausted or closed, or no connection could be made in time.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{DatabaseTransaction, Value};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
 use serde_json::Value as Json;
 use stripe_billing_core::changes::{Changes, OutboxEntry, RecordWrite};
 use stripe_billing_core::queue::Lease;
@@ -10,6 +10,8 @@ use stripe_billing_core::state::ObjectRef;
 use stripe_billing_core::store::Commit;
 use stripe_billing_core::{DomainEvent, ErrorKind, StoreError};
 
+#[cfg(feature = "postgres")]
+use crate::classify::is_null_refused;
 use crate::classify::{corrupt, is_duplicate};
 use crate::db::{self, Db, column};
 use crate::dialect::{Dialect, repeated};
@@ -56,7 +58,7 @@ pub(crate) async fn commit(
     let row = Row::new(lease, changes)?;
     match db.dialect {
         #[cfg(feature = "postgres")]
-        Dialect::Postgres => commit_at_once(db, &row).await,
+        Dialect::Postgres => commit_at_once(db, row).await,
         #[cfg(not(feature = "postgres"))]
         Dialect::Postgres => Err(crate::classify::not_compiled_in()),
         Dialect::Sqlite | Dialect::Mysql => {
@@ -131,10 +133,9 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Postgres: one statement, in a transaction of its own only where there are facts, which may turn
-/// out to contradict what was told.
+/// Postgres: one statement, and no transaction around it.
 #[cfg(feature = "postgres")]
-async fn commit_at_once(db: &Db, row: &Row<'_>) -> Result<Commit, StoreError> {
+async fn commit_at_once(db: &Db, mut row: Row<'_>) -> Result<Commit, StoreError> {
     use crate::sql::CommitShape;
 
     let shape = CommitShape {
@@ -143,24 +144,20 @@ async fn commit_at_once(db: &Db, row: &Row<'_>) -> Result<Commit, StoreError> {
         release: row.changes.release_parked,
     };
     let sql = db.sql.commit[shape.index()].as_str();
-    let values = at_once_values(row, shape);
-    if !shape.facts {
-        let counts = db.query(db.writer(), sql, values).await?;
-        return Ok(at_once_outcome(&counts)?.0);
-    }
-    let tx = db.begin().await?;
-    let counts = db.query(&tx, sql, values).await?;
-    let (outcome, told) = at_once_outcome(&counts)?;
-    if outcome != Commit::Done {
-        db::rollback(tx).await?;
-        return Ok(outcome);
-    }
-    if told < row.facts.len() {
-        // An error drops the transaction, and with it all of the above.
-        compare_facts(db, &tx, row).await?;
-    }
-    db::commit(tx).await?;
-    Ok(outcome)
+    let counts = match db.query(db.writer(), sql, at_once_values(&row, shape)).await {
+        Err(error) if is_null_refused(&error) => {
+            // Other words need not be another fact: then it is told in the words that are there.
+            let told = compare_facts(db, db.writer(), &row).await?;
+            for fact in &mut row.facts {
+                if let Some(body) = told.get(&fact.entry.key) {
+                    fact.body.clone_from(body);
+                }
+            }
+            db.query(db.writer(), sql, at_once_values(&row, shape)).await?
+        }
+        counts => counts?,
+    };
+    at_once_outcome(&counts)
 }
 
 #[cfg(feature = "postgres")]
@@ -192,19 +189,16 @@ fn at_once_values(row: &Row<'_>, shape: crate::sql::CommitShape) -> Vec<Value> {
     values
 }
 
-/// The outcome, and how many facts were new.
 #[cfg(feature = "postgres")]
-fn at_once_outcome(counts: &[sea_orm::QueryResult]) -> Result<(Commit, usize), StoreError> {
+fn at_once_outcome(counts: &[sea_orm::QueryResult]) -> Result<Commit, StoreError> {
     let Some(counts) = counts.first() else {
         return Err(corrupt("the commit statement returned no row"));
     };
-    let outcome = match (column::<i64>(counts, 0)?, column::<i64>(counts, 1)?) {
+    Ok(match (column::<i64>(counts, 0)?, column::<i64>(counts, 1)?) {
         (0, _) => Commit::LeaseLost,
         (_, 0) => Commit::Conflict,
         _ => Commit::Done,
-    };
-    let told = usize::try_from(column::<i64>(counts, 2)?).map_err(corrupt)?;
-    Ok((outcome, told))
+    })
 }
 
 /// MySQL and SQLite: one statement for each kind of effect.
@@ -301,7 +295,7 @@ async fn write_facts(db: &Db, tx: &DatabaseTransaction, row: &Row<'_>) -> Result
         Err(error) if is_duplicate(&error) => {
             let told = compare_facts(db, tx, row).await?;
             let mut missing = all;
-            missing.retain(|fact| !told.contains(&fact.entry.key));
+            missing.retain(|fact| !told.contains_key(&fact.entry.key));
             if !missing.is_empty() {
                 insert_facts(db, tx, row, &missing).await?;
             }
@@ -341,12 +335,12 @@ async fn insert_facts(
     db.execute(tx, sql, values).await
 }
 
-/// The keys that are in the outbox; an error if one of them tells another fact.
+/// What is in the outbox already, by key; an error if one of them tells another fact.
 async fn compare_facts(
     db: &Db,
-    tx: &DatabaseTransaction,
+    on: &impl ConnectionTrait,
     row: &Row<'_>,
-) -> Result<Vec<String>, StoreError> {
+) -> Result<BTreeMap<String, String>, StoreError> {
     let sql = db.render(&format!(
         "SELECT fact_key, body FROM {{p}}outbox \
          WHERE stripe_account = ? AND livemode = ? AND fact_key IN ({})",
@@ -354,8 +348,8 @@ async fn compare_facts(
     ));
     let mut values = row.subject[..2].to_vec();
     values.extend(row.facts.iter().map(|fact| db::text(&fact.entry.key)));
-    let rows = db.query(tx, sql, values).await?;
-    let mut told = Vec::with_capacity(rows.len());
+    let rows = db.query(on, sql, values).await?;
+    let mut told = BTreeMap::new();
     for stored in &rows {
         let (key, body): (String, String) = (column(stored, 0)?, column(stored, 1)?);
         let same = row
@@ -366,7 +360,7 @@ async fn compare_facts(
         if !same {
             return Err(key_reused(&key));
         }
-        told.push(key);
+        told.insert(key, body);
     }
     Ok(told)
 }

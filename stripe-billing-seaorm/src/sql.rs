@@ -154,7 +154,8 @@ impl CommitShape {
 
 /// A decision in one statement: each part happens only if the lease is held (`fence`) and the
 /// subject's version was the expected one (`subject`). Both lock their row, so that a concurrent
-/// writer is waited for and its outcome seen.
+/// writer is waited for and its outcome seen. A fact that is there with other content is set to
+/// `NULL`, which its column refuses, and with it the whole statement.
 #[cfg(feature = "postgres")]
 fn commit(shape: CommitShape) -> String {
     let mut sql = String::from(
@@ -185,12 +186,13 @@ fn commit(shape: CommitShape) -> String {
     );
     if shape.facts {
         sql.push_str(
-            ", told AS (INSERT INTO {p}outbox \
+            ", told AS (INSERT INTO {p}outbox AS o \
              (stripe_account, livemode, fact_key, kind, body, subject, created_at, status, due_at) \
              SELECT $9, $10, f.key, f.kind, f.body, $11, $19, 'pending', $19 \
              FROM unnest($20::text[], $21::text[], $22::text[]) AS f(key, kind, body) \
              WHERE EXISTS (SELECT 1 FROM subject) \
-             ON CONFLICT (stripe_account, livemode, fact_key) DO NOTHING RETURNING 1)",
+             ON CONFLICT (stripe_account, livemode, fact_key) \
+             DO UPDATE SET body = NULL WHERE o.body <> excluded.body)",
         );
     }
     if shape.release {
@@ -201,7 +203,6 @@ fn commit(shape: CommitShape) -> String {
              AND EXISTS (SELECT 1 FROM subject))",
         );
     }
-    sql.push_str(" SELECT (SELECT COUNT(*) FROM fence), (SELECT COUNT(*) FROM subject), ");
-    sql.push_str(if shape.facts { "(SELECT COUNT(*) FROM told)" } else { "0::bigint" });
+    sql.push_str(" SELECT (SELECT COUNT(*) FROM fence), (SELECT COUNT(*) FROM subject)");
     sql
 }

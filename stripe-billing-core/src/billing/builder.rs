@@ -42,6 +42,7 @@ pub struct BillingBuilder {
     livemode: Option<bool>,
     payments_enabled: bool,
     worker: String,
+    batch: u32,
     lease: TimeDelta,
     backoff: Backoff,
     max_body: usize,
@@ -84,6 +85,7 @@ impl BillingBuilder {
             livemode: None,
             payments_enabled: true,
             worker: format!("worker-{}", std::process::id()),
+            batch: 8,
             lease: TimeDelta::seconds(120),
             backoff: Backoff::default(),
             max_body: 1 << 20,
@@ -162,6 +164,13 @@ impl BillingBuilder {
         self
     }
 
+    /// How many events, and how many facts, a worker takes at once; 8 unless set. More cost the database
+    /// less, and hold up more when a worker crashes. What is taken has to be done within the lease.
+    pub fn batch(mut self, size: u32) -> Self {
+        self.batch = size;
+        self
+    }
+
     /// How long claimed work is held before another worker takes it over; 120 seconds unless set.
     pub fn lease(mut self, lease: TimeDelta) -> Self {
         self.lease = lease;
@@ -208,6 +217,7 @@ impl BillingBuilder {
                 livemode: self.livemode,
                 payments_enabled: self.payments_enabled,
                 worker: self.worker,
+                batch: self.batch,
                 lease: self.lease,
                 backoff: self.backoff,
                 max_body: self.max_body,
@@ -234,6 +244,9 @@ impl BillingBuilder {
         }
         if self.lease < TimeDelta::seconds(1) {
             wrong("the lease is shorter than a second: work would be taken over while it runs");
+        }
+        if self.batch == 0 {
+            wrong("workers would take 0 events at once: nothing would be processed");
         }
         if self.max_body == 0 {
             wrong("the largest webhook body is 0 bytes: nothing could be received");

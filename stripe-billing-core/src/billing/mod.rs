@@ -68,6 +68,7 @@ struct Inner {
     livemode: Option<bool>,
     payments_enabled: bool,
     worker: String,
+    batch: u32,
     lease: TimeDelta,
     backoff: Backoff,
     max_body: usize,

@@ -16,8 +16,6 @@ use crate::store::{ClaimedEvent, Commit, LoadRequest, ReceivedEvent, Settled};
 use crate::stripe::Event;
 use crate::webhook::EventKind;
 
-/// Events taken at once. Small, so that a crash holds up few.
-const BATCH: u32 = 8;
 /// Tries to commit on a version that keeps moving, before the event waits its turn again.
 const MAX_CONFLICTS: u32 = 16;
 /// Leases that may run out before an event is taken for the cause.
@@ -99,7 +97,7 @@ impl Billing {
     pub(super) fn claim_request(&self) -> ClaimRequest {
         ClaimRequest {
             worker: self.inner.worker.clone(),
-            limit: BATCH,
+            limit: self.inner.batch,
             lease: self.inner.lease,
             now: self.inner.clock.now(),
         }

@@ -1,3 +1,4 @@
+use sea_orm::ConnectionTrait;
 use stripe_billing_core::ErrorKind;
 use stripe_billing_core::changes::{ParkReason, Settlement};
 use stripe_billing_core::store::{Commit, EventStore, Inspect, Outbox, Settled};
@@ -11,6 +12,7 @@ on_every_backend!(
     one_of_eight_concurrent_commits_wins,
     a_conflict_writes_nothing,
     a_fact_is_told_once,
+    a_fact_in_other_words_is_the_same_fact,
     another_fact_under_a_used_key_undoes_the_commit,
     load_brings_current_records_and_those_named,
     a_record_can_stop_being_current,
@@ -96,6 +98,25 @@ async fn a_fact_is_told_once(db: &TestDb) {
         .collect();
     keys.sort();
     assert_eq!(keys, ["invoice_paid:in_1", "invoice_paid:in_2", "invoice_paid:in_3"]);
+}
+
+async fn a_fact_in_other_words_is_the_same_fact(db: &TestDb) {
+    let Some(raw) = db.raw().await else { return };
+    let store = db.store().await;
+    let lease = claimed(&store, "evt_1").await.lease;
+    let mut decided = changes("cus_1", 0);
+    decided.outbox = vec![paid("in_1", 100)];
+    assert_eq!(store.commit(&lease, &decided).await.unwrap(), Commit::Done);
+    // As another version of the library may have written it.
+    raw.execute_unprepared("UPDATE billing_outbox SET body = CONCAT(' ', body)").await.unwrap();
+
+    let lease = claimed(&store, "evt_2").await.lease;
+    let mut decided = changes("cus_1", 1);
+    decided.outbox = vec![paid("in_0", 1), paid("in_1", 100)];
+    assert_eq!(store.commit(&lease, &decided).await.unwrap(), Commit::Done);
+    let facts = store.claim_outbox(&claim(10, start())).await.unwrap();
+    let told: Vec<_> = facts.into_iter().map(|fact| fact.entry).collect();
+    assert_eq!(told, [paid("in_1", 100), paid("in_0", 1)]);
 }
 
 async fn another_fact_under_a_used_key_undoes_the_commit(db: &TestDb) {

@@ -1,0 +1,98 @@
+//! The command line.
+
+use crate::Outcome;
+
+pub(crate) const USAGE: &str = "\
+load intake|process [options]
+
+  --database URL     postgres://user@host/postgres: a server in which databases are made and dropped
+                     again, best one that nobody else uses; `sqlite` (the default): a new file
+  --events N         events of one run (intake 40000, process 20000)
+  --connections N    intake: keep-alive connections that send (32)
+  --workers N        process: workers (4)
+  --batch N          process: events that a worker takes at once (8)
+  --runs N           runs of each side, in turns; the least of each counts (3)
+  --only ours|bare   leaves the other side out, for a profiler";
+
+/// What this process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Intake,
+    Process,
+    /// The children: what is measured.
+    Serve,
+    ServeBare,
+    Work,
+    WorkBare,
+}
+
+impl Mode {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Intake, Self::Process, Self::Serve, Self::ServeBare, Self::Work, Self::WorkBare];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Intake => "intake",
+            Self::Process => "process",
+            Self::Serve => "serve",
+            Self::ServeBare => "serve-bare",
+            Self::Work => "work",
+            Self::WorkBare => "work-bare",
+        }
+    }
+
+    pub(crate) fn is_harness(self) -> bool {
+        matches!(self, Self::Intake | Self::Process)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Args {
+    pub(crate) mode: Mode,
+    pub(crate) database: String,
+    pub(crate) events: usize,
+    pub(crate) connections: usize,
+    pub(crate) workers: usize,
+    pub(crate) batch: u32,
+    pub(crate) runs: usize,
+    only: Option<String>,
+}
+
+impl Args {
+    pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Outcome<Self> {
+        let word = words.next().ok_or("what shall be measured?")?;
+        let mode = Mode::ALL
+            .into_iter()
+            .find(|mode| mode.name() == word)
+            .ok_or_else(|| format!("`{word}` cannot be measured"))?;
+        let mut args = Self {
+            mode,
+            database: "sqlite".to_owned(),
+            events: if mode == Mode::Intake { 40_000 } else { 20_000 },
+            connections: 32,
+            workers: 4,
+            batch: 8,
+            runs: 3,
+            only: None,
+        };
+        while let Some(option) = words.next() {
+            let value = words.next().ok_or_else(|| format!("`{option}` needs a value"))?;
+            match option.as_str() {
+                "--database" => args.database = value,
+                "--events" => args.events = value.parse()?,
+                "--connections" => args.connections = value.parse::<usize>()?.max(1),
+                "--workers" => args.workers = value.parse::<usize>()?.max(1),
+                "--batch" => args.batch = value.parse()?,
+                "--runs" => args.runs = value.parse::<usize>()?.max(1),
+                "--only" => args.only = Some(value),
+                _ => return Err(format!("`{option}` is no option").into()),
+            }
+        }
+        Ok(args)
+    }
+
+    /// Whether a side (`ours`, `bare`) is measured.
+    pub(crate) fn wants(&self, side: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == side)
+    }
+}

@@ -1,0 +1,215 @@
+//! A store that counts what it is asked, so that a run can say what it did and when it is done.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use stripe_billing_core::changes::{Changes, Settlement};
+use stripe_billing_core::queue::{ClaimRequest, Lease};
+use stripe_billing_core::state::Subject;
+use stripe_billing_core::store::{
+    Call, CallStore, ClaimedEntry, ClaimedEvent, Commit, Delivery, EventQuery, EventStore,
+    EventSummary, Inspect, LoadRequest, Outbox, Receipt, ReceivedEvent, Settled, Stats,
+};
+use stripe_billing_core::{AccountKey, StoreError};
+use stripe_billing_seaorm::SeaOrmStore;
+use tokio::sync::Notify;
+
+#[derive(Debug)]
+pub(crate) struct Counted {
+    store: SeaOrmStore,
+    counts: Counts<AtomicU64>,
+    /// Events that are to come to rest in all.
+    events: AtomicU64,
+    pub(crate) idle: Notify,
+}
+
+/// Calls by what they came to.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Counts<N = u64> {
+    pub(crate) claims: N,
+    pub(crate) loads: N,
+    pub(crate) commits: N,
+    pub(crate) conflicts: N,
+    /// Events that came to rest without a commit.
+    pub(crate) settled: N,
+    /// Events that did not come to rest: failed, released, taken over.
+    pub(crate) troubled: N,
+    pub(crate) outbox_claims: N,
+    pub(crate) facts: N,
+}
+
+impl Counts {
+    /// Events that have come to rest.
+    pub(crate) fn rested(&self) -> u64 {
+        self.commits + self.settled
+    }
+}
+
+impl std::ops::Sub for Counts {
+    type Output = Self;
+
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            claims: self.claims - earlier.claims,
+            loads: self.loads - earlier.loads,
+            commits: self.commits - earlier.commits,
+            conflicts: self.conflicts - earlier.conflicts,
+            settled: self.settled - earlier.settled,
+            troubled: self.troubled - earlier.troubled,
+            outbox_claims: self.outbox_claims - earlier.outbox_claims,
+            facts: self.facts - earlier.facts,
+        }
+    }
+}
+
+fn one(count: &AtomicU64) {
+    count.fetch_add(1, Ordering::Relaxed);
+}
+
+impl Counted {
+    pub(crate) fn new(store: SeaOrmStore) -> Self {
+        let (counts, events) = (Counts::default(), AtomicU64::new(u64::MAX));
+        Self { store, counts, events, idle: Notify::new() }
+    }
+
+    /// Tells `idle` when so many events have come to rest and no fact is left.
+    pub(crate) fn until(&self, events: u64) {
+        self.events.store(events, Ordering::Relaxed);
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let counts = &self.counts;
+        Counts {
+            claims: read(&counts.claims),
+            loads: read(&counts.loads),
+            commits: read(&counts.commits),
+            conflicts: read(&counts.conflicts),
+            settled: read(&counts.settled),
+            troubled: read(&counts.troubled),
+            outbox_claims: read(&counts.outbox_claims),
+            facts: read(&counts.facts),
+        }
+    }
+}
+
+#[async_trait]
+impl EventStore for Counted {
+    async fn receive(&self, event: ReceivedEvent) -> Result<Receipt, StoreError> {
+        self.store.receive(event).await
+    }
+
+    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<ClaimedEvent>, StoreError> {
+        one(&self.counts.claims);
+        self.store.claim(request).await
+    }
+
+    async fn load(&self, request: &LoadRequest) -> Result<Subject, StoreError> {
+        one(&self.counts.loads);
+        self.store.load(request).await
+    }
+
+    async fn commit(&self, lease: &Lease, changes: &Changes) -> Result<Commit, StoreError> {
+        let commit = self.store.commit(lease, changes).await?;
+        one(match commit {
+            Commit::Done => &self.counts.commits,
+            Commit::Conflict => &self.counts.conflicts,
+            Commit::LeaseLost => &self.counts.troubled,
+        });
+        Ok(commit)
+    }
+
+    async fn settle(&self, lease: &Lease, settled: &Settled) -> Result<bool, StoreError> {
+        let rests = !matches!(
+            settled.settlement,
+            Settlement::Released | Settlement::Retry { .. } | Settlement::Dead(_)
+        );
+        one(if rests { &self.counts.settled } else { &self.counts.troubled });
+        self.store.settle(lease, settled).await
+    }
+
+    async fn release_parked(&self, catalog: &str, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        self.store.release_parked(catalog, now).await
+    }
+}
+
+#[async_trait]
+impl Outbox for Counted {
+    async fn claim_outbox(&self, request: &ClaimRequest) -> Result<Vec<ClaimedEntry>, StoreError> {
+        let entries = self.store.claim_outbox(request).await?;
+        one(&self.counts.outbox_claims);
+        let counts = self.counts();
+        if entries.is_empty()
+            && counts.commits + counts.settled >= self.events.load(Ordering::Relaxed)
+        {
+            self.idle.notify_one();
+        }
+        Ok(entries)
+    }
+
+    async fn settle_outbox(
+        &self,
+        lease: &Lease,
+        delivery: &Delivery,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        one(&self.counts.facts);
+        self.store.settle_outbox(lease, delivery, now).await
+    }
+}
+
+#[async_trait]
+impl CallStore for Counted {
+    async fn begin_call(
+        &self,
+        key: &str,
+        fingerprint: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Call, StoreError> {
+        self.store.begin_call(key, fingerprint, now).await
+    }
+
+    async fn finish_call(
+        &self,
+        key: &str,
+        generation: i64,
+        result: &str,
+    ) -> Result<bool, StoreError> {
+        self.store.finish_call(key, generation, result).await
+    }
+
+    async fn restart_call(
+        &self,
+        key: &str,
+        generation: i64,
+        fingerprint: &str,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        self.store.restart_call(key, generation, fingerprint, now).await
+    }
+}
+
+#[async_trait]
+impl Inspect for Counted {
+    async fn subjects_of(
+        &self,
+        account: &AccountKey,
+        livemode: Option<bool>,
+    ) -> Result<Vec<Subject>, StoreError> {
+        self.store.subjects_of(account, livemode).await
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Vec<EventSummary>, StoreError> {
+        self.store.events(query).await
+    }
+
+    async fn stats(&self, now: DateTime<Utc>) -> Result<Stats, StoreError> {
+        self.store.stats(now).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.store.ping().await
+    }
+}
