@@ -8,4 +8,5 @@ mod lifetimes;
 mod orders;
 mod outages;
 mod quickstart;
+mod sales;
 mod world;
