@@ -2,7 +2,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Billing;
-use super::customer::{CustomerProfile, call_key, scope};
+use super::customer::{CustomerProfile, call_key, is_kept, scope};
 use crate::access::Access;
 use crate::error::StoreError;
 use crate::keys::AccountKey;
@@ -332,8 +332,8 @@ impl Billing {
         let (outcome, refused) =
             match stripe.create_checkout_session(&request, &call_key(call)?).await {
                 Ok(session) => (Outcome::Opened { session: session.id }, None),
-                Err(error) if error.is_retryable() => return Err(error.into()),
-                Err(error) => (Outcome::Refused, Some(error)),
+                Err(error) if is_kept(&error) => (Outcome::Refused, Some(error)),
+                Err(error) => return Err(error.into()),
             };
         let result = serde_json::to_string(&outcome).map_err(SellError::corrupt)?;
         self.inner.store.finish_call(&call.key, call.generation, &result).await?;

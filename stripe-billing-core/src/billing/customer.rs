@@ -7,7 +7,7 @@ use crate::digest::fingerprint;
 use crate::keys::AccountKey;
 use crate::state::{Record, Subject};
 use crate::store::Call;
-use crate::stripe::{CreateCustomer, IdempotencyKey, ListCustomers, StripeApi};
+use crate::stripe::{CreateCustomer, IdempotencyKey, ListCustomers, StripeApi, StripeError};
 
 /// Stripe forgets idempotency keys after 24 hours; a call without an answer is looked for by then.
 const KEY_LIFE: TimeDelta = TimeDelta::hours(23);
@@ -29,10 +29,12 @@ impl CustomerProfile {
     }
 }
 
-/// What a finished call left behind.
+/// What came of a customer call.
 #[derive(Serialize, Deserialize)]
-struct Created {
-    customer: String,
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Created { customer: String },
+    Failed,
 }
 
 impl Billing {
@@ -58,25 +60,38 @@ impl Billing {
             let now = self.inner.clock.now();
             let call = self.inner.store.begin_call(&key, &wanted, now).await?;
             if let Some(result) = &call.result {
-                let created: Created = serde_json::from_str(result).map_err(SellError::corrupt)?;
-                if !is_deleted(&subjects, &created.customer) {
-                    return Ok(created.customer);
+                match serde_json::from_str(result).map_err(SellError::corrupt)? {
+                    Outcome::Created { customer } if !is_deleted(&subjects, &customer) => {
+                        return Ok(customer);
+                    }
+                    Outcome::Created { .. } | Outcome::Failed => {
+                        self.inner.store.restart_call(&key, call.generation, &wanted, now).await?;
+                        continue;
+                    }
                 }
-                self.inner.store.restart_call(&key, call.generation, &wanted, now).await?;
-                continue;
             }
             let late = now - call.started_at >= KEY_LIFE;
-            let customer = match self.lost_customer(stripe.as_ref(), account, &call, late).await? {
-                Some(customer) => customer,
+            // A call before may have made it although nobody heard.
+            let lost = match late || call.generation > 1 {
+                true => self.lost_customer(stripe.as_ref(), account, &call).await?,
+                false => None,
+            };
+            let made = match lost {
+                Some(customer) => Ok(customer),
                 None if late => {
                     self.inner.store.restart_call(&key, call.generation, &wanted, now).await?;
                     continue;
                 }
-                None => self.create_customer(stripe.as_ref(), account, &call).await?,
+                None => self.create_customer(stripe.as_ref(), account, &call).await,
             };
-            let result =
-                serde_json::to_string(&Created { customer }).map_err(SellError::corrupt)?;
+            let outcome = match &made {
+                Ok(customer) => Outcome::Created { customer: customer.clone() },
+                Err(SellError::Stripe(error)) if is_kept(error) => Outcome::Failed,
+                Err(_) => return made,
+            };
+            let result = serde_json::to_string(&outcome).map_err(SellError::corrupt)?;
             self.inner.store.finish_call(&key, call.generation, &result).await?;
+            made?;
         }
     }
 
@@ -100,21 +115,22 @@ impl Billing {
         Ok(stripe.create_customer(&request, &call_key(call)?).await?.id)
     }
 
-    /// The customer that a call of long ago made although its answer was lost.
+    /// The customer that an earlier call made although its answer was lost: by its address, or
+    /// among the newest.
     async fn lost_customer(
         &self,
         stripe: &dyn StripeApi,
         account: &AccountKey,
         call: &Call,
-        late: bool,
     ) -> Result<Option<String>, SellError> {
         let profile: CustomerProfile =
             serde_json::from_str(&call.fingerprint).map_err(SellError::corrupt)?;
-        let (true, Some(email)) = (late, profile.email) else {
-            return Ok(None);
-        };
+        let mut request = ListCustomers::new().with_limit(100);
+        if let Some(email) = profile.email {
+            request = request.with_email(email);
+        }
         let link = self.inner.catalog.link();
-        let found = stripe.list_customers(&ListCustomers::new().with_email(email)).await?;
+        let found = stripe.list_customers(&request).await?;
         let own = found.data.into_iter().find(|customer| {
             !customer.deleted && customer.metadata.get(&link.account) == Some(&account.account)
         });
@@ -132,6 +148,12 @@ impl Billing {
             None => std::sync::Arc::clone(stripe),
         })
     }
+}
+
+/// Whether Stripe would give this answer again under the same key for a day, a 500 included, so that
+/// only another call can help.
+pub(super) fn is_kept(error: &StripeError) -> bool {
+    error.status().is_some_and(|status| status >= 400 && status != 409 && status != 429)
 }
 
 /// An account's place in call keys. Hashed, so that no account id is too long for a key.
