@@ -214,22 +214,52 @@ fn previous_attributes_order_updates_of_one_second_against_progress() {
     both_orders(&failed, &recovered, "active");
 }
 
+/// Tells events in every order and expects one status.
+fn every_order(events: &[Event], expected: &str) {
+    fn tell(told: &mut Vec<Event>, left: &[Event], expected: &str) {
+        if left.is_empty() {
+            assert_eq!(status_after(told), expected);
+        }
+        for (index, event) in left.iter().enumerate() {
+            told.push(event.clone());
+            let rest: Vec<Event> = [&left[..index], &left[index + 1..]].concat();
+            tell(told, &rest, expected);
+            told.pop();
+        }
+    }
+    tell(&mut Vec::new(), events, expected);
+}
+
+fn step(second: i64, from: &str, to: &str) -> Event {
+    let previous = json!({"status": from});
+    event("customer.subscription.updated", second, &subscription(to), Some(&previous))
+}
+
 #[test]
-fn updates_of_one_second_in_a_circle_end_the_same_in_either_order() {
-    let there = event(
-        "customer.subscription.updated",
-        100,
-        &subscription("past_due"),
-        Some(&json!({"status": "active"})),
-    );
-    let back = event(
-        "customer.subscription.updated",
-        100,
-        &subscription("active"),
-        Some(&json!({"status": "past_due"})),
-    );
-    // Which came last cannot be told from the two alone; that both orders agree can.
-    both_orders(&there, &back, "past_due");
+fn a_circle_inside_one_second_ends_where_the_second_before_ended() {
+    let (there, back) = (step(101, "active", "paused"), step(101, "paused", "active"));
+    every_order(&[step(100, "trialing", "active"), there.clone(), back.clone()], "active");
+    every_order(&[step(100, "trialing", "paused"), there, back], "paused");
+}
+
+#[test]
+fn a_circle_inside_one_second_ends_where_the_object_was_created() {
+    let created = event("customer.subscription.created", 100, &subscription("active"), None);
+    let (there, back) = (step(100, "active", "past_due"), step(100, "past_due", "active"));
+    every_order(&[created, there, back], "active");
+}
+
+#[test]
+fn a_walk_inside_one_second_ends_in_the_state_entered_once_more_than_left() {
+    let unchanged = event("customer.subscription.updated", 100, &subscription("past_due"), None);
+    let mended = step(100, "past_due", "active");
+    let (paused, resumed) = (step(100, "active", "paused"), step(100, "paused", "active"));
+    every_order(&[unchanged, mended, paused, resumed], "active");
+}
+
+#[test]
+fn a_circle_that_began_nobody_knows_where_ends_the_same_in_either_order() {
+    both_orders(&step(100, "active", "past_due"), &step(100, "past_due", "active"), "past_due");
 }
 
 #[test]

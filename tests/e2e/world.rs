@@ -119,6 +119,7 @@ fn without_fingerprints(record: &Record) -> String {
     for head in json["versions"].as_array_mut().into_iter().flatten() {
         let known = !head["before"].is_null();
         head["before"] = known.into();
+        head["print"] = "masked".into();
     }
     json.to_string()
 }

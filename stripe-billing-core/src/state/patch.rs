@@ -4,9 +4,8 @@ use super::links::{LinkSource, Links};
 use super::record::{
     CheckoutRecord, CustomerRecord, InvoiceRecord, ObjectRef, Record, SubscriptionRecord,
 };
-use super::versions::{Head, Rank, Snapshot, Versions};
+use super::versions::{Rank, Snapshot, Versions};
 use crate::catalog::Link;
-use crate::digest::fingerprint;
 use crate::stripe::Event;
 use crate::stripe::objects::{CheckoutSession, Customer, Invoice, InvoiceStatus, Subscription};
 
@@ -107,16 +106,11 @@ impl Patch {
     }
 }
 
-/// The event's snapshot as the only version, with the fingerprint of what it was before.
+/// The event's snapshot as the only version, with what it was before.
 fn versions<T: Snapshot>(event: &Event, read: fn(&Value) -> Option<T>) -> Option<Versions<T>> {
     let view = read(&event.object)?;
-    let before = event.before.as_ref().and_then(read).filter(|before| *before != view);
-    Some(Versions::of(Head {
-        stamp: event.created,
-        rank: Rank::of(&event.event_type),
-        before: before.map(|before| fingerprint(&before)),
-        view,
-    }))
+    let before = event.before.as_ref().and_then(read);
+    Some(Versions::of(event.created, Rank::of(&event.event_type), view, before.as_ref()))
 }
 
 /// An account named by metadata; blank names none, and no id is longer than 255 bytes.

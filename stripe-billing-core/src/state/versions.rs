@@ -4,6 +4,8 @@ use crate::digest::fingerprint;
 
 /// Snapshots of one second that are kept side by side; more than Stripe makes of one object.
 const MAX_HEADS: usize = 8;
+/// Seconds that are remembered: the newest, and those before it to begin from.
+const MAX_AGES: usize = 4;
 
 /// A view whose snapshots can be put in order.
 pub(crate) trait Snapshot: Clone + PartialEq + Serialize {
@@ -33,22 +35,43 @@ impl Rank {
     }
 }
 
-/// One snapshot as an event brought it.
+/// One snapshot as an event brought it. Of seconds before the newest only the fingerprints are
+/// kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Head<T> {
+    /// A state without return, which counts as newer than any that is not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    terminal: bool,
     /// The event's `created`, Unix seconds.
-    pub(crate) stamp: i64,
-    pub(crate) rank: Rank,
+    stamp: i64,
+    rank: Rank,
+    progress: i64,
+    /// Fingerprint of the view.
+    print: String,
     /// Fingerprint of the view before the event, where the event says what changed.
-    pub(crate) before: Option<String>,
-    pub(crate) view: T,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<String>,
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    view: Option<T>,
+}
+
+impl<T> Head<T> {
+    /// What decides between snapshots of different seconds.
+    fn age(&self) -> (bool, i64) {
+        (self.terminal, self.stamp)
+    }
+
+    /// The order inside one second.
+    fn place(&self) -> (Rank, i64, &str, Option<&str>) {
+        (self.rank, self.progress, &self.print, self.before.as_deref())
+    }
 }
 
 /// The newest snapshots of an object: a join-semilattice.
 ///
-/// Merging keeps the snapshots of the newest second; a terminal snapshot beats any that is not.
-/// Inside one second all are kept, and [`Versions::latest`] picks among them, so that merging is
-/// commutative, associative and idempotent whatever the pick.
+/// Merging keeps the snapshots of the newest second, and the fingerprints of a few before it; a
+/// terminal snapshot counts as newer than any that is not. Inside one second all are kept, and [`Versions::latest`] picks among them, so
+/// that merging is commutative, associative and idempotent whatever the pick.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Versions<T>(Vec<Head<T>>);
@@ -60,67 +83,86 @@ impl<T> Default for Versions<T> {
 }
 
 impl<T: Snapshot> Versions<T> {
-    pub(crate) fn of(head: Head<T>) -> Self {
-        Self(vec![head])
+    /// A single snapshot, and the view before it where that is known and another one.
+    pub(crate) fn of(stamp: i64, rank: Rank, view: T, before: Option<&T>) -> Self {
+        let before = before.filter(|before| **before != view).map(fingerprint);
+        Self(vec![Head {
+            terminal: view.is_terminal() || rank == Rank::Deleted,
+            stamp,
+            rank,
+            progress: view.progress(),
+            print: fingerprint(&view),
+            before,
+            view: Some(view),
+        }])
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
-        for head in &other.0 {
-            match self.0.first().map(age).cmp(&Some(age(head))) {
-                std::cmp::Ordering::Greater => {}
-                std::cmp::Ordering::Less => self.0 = vec![head.clone()],
-                std::cmp::Ordering::Equal => self.insert(head),
-            }
-        }
+        other.0.iter().for_each(|head| self.insert(head));
+        let ages = self.0.chunk_by(|a, b| a.age() == b.age());
+        let outdated: usize = ages.rev().skip(MAX_AGES).map(<[_]>::len).sum();
+        self.0.drain(..outdated);
+        let newest = self.0.last().map(Head::age);
+        self.0
+            .iter_mut()
+            .filter(|head| Some(head.age()) != newest)
+            .for_each(|head| head.view = None);
     }
 
-    /// Adds a head of the same second, in a total order, so that equal sets are equal values.
+    /// Adds a head in a total order, the newest last, so that equal sets are equal values.
     fn insert(&mut self, head: &Head<T>) {
-        let key = |head: &Head<T>| {
-            let print = fingerprint(&head.view);
-            (head.rank, head.view.progress(), print, head.before.clone())
-        };
-        let new = key(head);
-        match self.0.binary_search_by(|kept| key(kept).cmp(&new)) {
-            Ok(_) => {}
-            Err(at) => {
-                self.0.insert(at, head.clone());
-                if self.0.len() > MAX_HEADS {
-                    self.0.remove(0);
-                }
-            }
+        let order = |kept: &Head<T>| (kept.age(), kept.place()).cmp(&(head.age(), head.place()));
+        let Err(at) = self.0.binary_search_by(order) else { return };
+        self.0.insert(at, head.clone());
+        let from = self.0.partition_point(|kept| kept.age() < head.age());
+        let to = self.0.partition_point(|kept| kept.age() <= head.age());
+        if to - from > MAX_HEADS {
+            self.0.remove(from);
         }
     }
 
     /// When the newest snapshots were made, Unix seconds.
     pub(crate) fn stamp(&self) -> Option<i64> {
-        self.0.first().map(|head| head.stamp)
+        self.0.last().map(|head| head.stamp)
     }
 
     /// Whether the object was deleted or is in a state without return.
     pub(crate) fn is_deleted(&self) -> bool {
-        self.0.first().is_some_and(|head| age(head).0)
+        self.0.last().is_some_and(|head| head.terminal)
     }
 
-    /// The view that holds: among snapshots of one second the one that no other came after, where
-    /// `previous_attributes` tell; else the highest by rank, progress and content.
+    /// The view that holds: the last of the newest second.
     pub(crate) fn latest(&self) -> Option<&T> {
-        if let [only] = self.0.as_slice() {
-            return Some(&only.view);
-        }
-        let prints: Vec<String> = self.0.iter().map(|head| fingerprint(&head.view)).collect();
-        let superseded = |print: &String| {
-            self.0
-                .iter()
-                .zip(&prints)
-                .any(|(later, own)| own != print && later.before.as_ref() == Some(print))
-        };
-        let open = self.0.iter().zip(&prints).rfind(|(_, print)| !superseded(print));
-        open.map(|(head, _)| head).or(self.0.last()).map(|head| &head.view)
+        let ages = self.0.chunk_by(|a, b| a.age() == b.age());
+        let walked = ages.fold(None, |base: Option<&Head<T>>, second| {
+            last(second, base.map(|head| head.print.as_str()))
+        });
+        walked.and_then(|head| head.view.as_ref())
     }
 }
 
-/// What decides between snapshots of different seconds.
-fn age<T: Snapshot>(head: &Head<T>) -> (bool, i64) {
-    (head.view.is_terminal() || head.rank == Rank::Deleted, head.stamp)
+/// The last of the snapshots of one second, which began in the state `base`.
+///
+/// An event that says what was before is a step between two states, and the steps of a second are
+/// a walk: it ends in the state that is entered once more than it is left. A walk in a circle ends
+/// where it began, in the state of the second before or in the one that the object was created in.
+/// Where steps are missing, or say nothing of each other, the highest by rank, progress and content
+/// is picked.
+fn last<'a, T>(heads: &'a [Head<T>], base: Option<&str>) -> Option<&'a Head<T>> {
+    if heads.len() <= 1 {
+        return heads.last();
+    }
+    let entered =
+        |state: &str| heads.iter().filter(|h| h.before.is_some() && h.print == state).count();
+    let left = |state: &str| heads.iter().filter(|h| h.before.as_deref() == Some(state)).count();
+    let end = heads.iter().rfind(|head| {
+        let (entered, left) = (entered(&head.print), left(&head.print));
+        entered > left || (entered, left) == (0, 0)
+    });
+    let created = || heads.iter().find(|head| head.rank == Rank::Created).map(|h| h.print.as_str());
+    let circle = || {
+        let began = base.or_else(created)?;
+        heads.iter().rfind(|head| head.print == began)
+    };
+    end.or_else(circle).or(heads.last())
 }
