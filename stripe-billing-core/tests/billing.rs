@@ -358,10 +358,11 @@ fn every_mistake_of_a_configuration_is_named_at_once() {
     let error = Billing::builder(MemoryStore::new())
         .webhook_secrets(["  "])
         .lease(TimeDelta::zero())
+        .batch(0)
         .max_body(0)
         .build()
         .unwrap_err();
-    assert_eq!(error.mistakes().len(), 4, "{error}");
+    assert_eq!(error.mistakes().len(), 5, "{error}");
     let error = Billing::builder(MemoryStore::new()).catalog(catalog(&["p"])).build().unwrap_err();
     assert!(error.to_string().contains("webhook secret"), "{error}");
 }
