@@ -50,7 +50,7 @@ forward!(EventStore {
 
 forward!(Outbox {
     fn claim_outbox(request: &ClaimRequest) -> Result<Vec<ClaimedEntry>, StoreError>;
-    fn settle_outbox(lease: &Lease, delivery: &Delivery, now: DateTime<Utc>) -> Result<bool, StoreError>;
+    fn settle_outbox(leases: &[Lease], delivery: &Delivery, now: DateTime<Utc>) -> Result<u64, StoreError>;
 });
 
 forward!(CallStore {

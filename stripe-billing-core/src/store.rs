@@ -171,19 +171,19 @@ pub enum Delivery {
 /// Facts on their way out, written by [`EventStore::commit`].
 ///
 /// Clauses: claims and leases as in [`EventStore`] clause 2; a fact is claimed until it is settled
-/// as done or dead; `settle_outbox` is false when the lease was lost.
+/// as done or dead; `settle_outbox` settles those of the leases that were not lost, and says how many.
 #[async_trait]
 pub trait Outbox: fmt::Debug + Send + Sync + 'static {
     /// Takes due facts.
     async fn claim_outbox(&self, request: &ClaimRequest) -> Result<Vec<ClaimedEntry>, StoreError>;
 
-    /// Settles a fact.
+    /// Settles facts that ended alike, together.
     async fn settle_outbox(
         &self,
-        lease: &Lease,
+        leases: &[Lease],
         delivery: &Delivery,
         now: DateTime<Utc>,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<u64, StoreError>;
 }
 
 /// A call to Stripe that must happen once per key, whatever races and crashes: its row is claimed

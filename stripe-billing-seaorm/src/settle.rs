@@ -8,6 +8,7 @@ use stripe_billing_core::queue::{Failure, Lease};
 use stripe_billing_core::store::{Delivery, Settled};
 
 use crate::db::{self, Db};
+use crate::dialect::repeated;
 
 /// Status, due time, attempts spent, reason, message and class: the columns that a settlement sets,
 /// in the order of the statements.
@@ -43,24 +44,31 @@ pub(crate) async fn event(db: &Db, lease: &Lease, settled: &Settled) -> Result<b
     Ok(db.execute(db.writer(), sql, values).await? == 1)
 }
 
-/// Settles a fact.
-pub(crate) async fn fact(db: &Db, lease: &Lease, delivery: &Delivery) -> Result<bool, StoreError> {
+/// Settles facts that ended alike, in one statement.
+pub(crate) async fn facts(
+    db: &Db,
+    leases: &[Lease],
+    delivery: &Delivery,
+) -> Result<u64, StoreError> {
+    let Some(last) = leases.last() else { return Ok(0) };
     let none = || [db::optional(None), db::optional(None), db::optional(None)];
     let (status, due, cost, [reason, message, class]) = match delivery {
         Delivery::Done => ("done", None, 0_i64, none()),
         Delivery::Retry { due, failure } => ("pending", Some(*due), 1, why(failure)),
         Delivery::Dead(failure) => ("dead", None, 1, why(failure)),
     };
-    let values = vec![
-        db::text(status),
-        due.map(db::micros).into(),
-        cost.into(),
-        reason,
-        class,
-        message,
-        lease.seq.into(),
-        lease.epoch.into(),
-    ];
-    let sql = db.sql.settle_fact.as_str();
-    Ok(db.execute(db.writer(), sql, values).await? == 1)
+    let due = due.map(db::micros).into();
+    let mut values = vec![db::text(status), due, cost.into(), reason, class, message];
+    // Few different lengths, so that few statements are prepared: the last one is repeated.
+    let places = leases.len().next_power_of_two();
+    for lease in leases.iter().chain(std::iter::repeat(last)).take(places) {
+        values.extend([lease.seq.into(), lease.epoch.into()]);
+    }
+    let sql = db.render(&format!(
+        "UPDATE {{p}}outbox SET status = ?, due_at = ?, attempts = attempts + ?, \
+         reason = COALESCE(?, reason), error_class = COALESCE(?, error_class), \
+         message = COALESCE(?, message) WHERE status = 'sending' AND ({})",
+        repeated("(seq = ? AND epoch = ?)", " OR ", places)
+    ));
+    db.execute(db.writer(), sql, values).await
 }

@@ -24,7 +24,6 @@ pub(crate) struct Sql {
     pub(crate) release_subject: String,
     pub(crate) insert_subject: String,
     pub(crate) update_subject: String,
-    pub(crate) settle_fact: String,
     pub(crate) insert_call: String,
     pub(crate) select_call: String,
     pub(crate) finish_call: String,
@@ -75,12 +74,6 @@ impl Sql {
             update_subject: render(
                 "UPDATE {p}subjects SET version = version + 1, account = ?, links = ? \
                  WHERE stripe_account = ? AND livemode = ? AND id = ? AND version = ?",
-            ),
-            settle_fact: render(
-                "UPDATE {p}outbox SET status = ?, due_at = ?, attempts = attempts + ?, \
-                 reason = COALESCE(?, reason), error_class = COALESCE(?, error_class), \
-                 message = COALESCE(?, message) \
-                 WHERE seq = ? AND epoch = ? AND status = 'sending'",
             ),
             insert_call: render(&format!(
                 "INSERT INTO {{p}}calls (call_key, generation, fingerprint, started_at) \

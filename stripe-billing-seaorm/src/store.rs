@@ -113,11 +113,11 @@ impl Outbox for SeaOrmStore {
 
     async fn settle_outbox(
         &self,
-        lease: &Lease,
+        leases: &[Lease],
         delivery: &Delivery,
         _now: DateTime<Utc>,
-    ) -> Result<bool, StoreError> {
-        settle::fact(&self.db, lease, delivery).await
+    ) -> Result<u64, StoreError> {
+        settle::facts(&self.db, leases, delivery).await
     }
 }
 

@@ -226,11 +226,11 @@ impl<S: Store> Outbox for FaultyStore<S> {
 
     async fn settle_outbox(
         &self,
-        lease: &Lease,
+        leases: &[Lease],
         delivery: &Delivery,
         now: DateTime<Utc>,
-    ) -> Result<bool, StoreError> {
-        self.call("settle_outbox", self.inner.settle_outbox(lease, delivery, now)).await
+    ) -> Result<u64, StoreError> {
+        self.call("settle_outbox", self.inner.settle_outbox(leases, delivery, now)).await
     }
 }
 

@@ -111,7 +111,7 @@ impl Config {
             log: log(&mut from),
             lease: from.value(
                 "BILLING_LEASE_SECONDS",
-                TimeDelta::seconds(120),
+                TimeDelta::seconds(30),
                 "a number of seconds from 1 to 86400",
                 |text| {
                     let seconds = text.parse().ok().filter(|it| (1..=86_400).contains(it))?;
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(config.webhook_secrets, []);
         assert_eq!(config.livemode, None);
         assert!(config.payments_enabled);
-        assert_eq!((config.lease, config.workers), (TimeDelta::seconds(120), 4));
+        assert_eq!((config.lease, config.workers), (TimeDelta::seconds(30), 4));
         assert_eq!(config.unused, Vec::<&str>::new());
     }
 

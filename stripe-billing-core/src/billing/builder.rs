@@ -85,7 +85,7 @@ impl BillingBuilder {
             livemode: None,
             payments_enabled: true,
             worker: format!("worker-{}", std::process::id()),
-            batch: 8,
+            batch: 16,
             lease: TimeDelta::seconds(120),
             backoff: Backoff::default(),
             max_body: 1 << 20,
@@ -164,7 +164,7 @@ impl BillingBuilder {
         self
     }
 
-    /// How many events, and how many facts, a worker takes at once; 8 unless set. More cost the database
+    /// How many events, and how many facts, a worker takes at once; 16 unless set. More cost the database
     /// less, and hold up more when a worker crashes. What is taken has to be done within the lease.
     pub fn batch(mut self, size: u32) -> Self {
         self.batch = size;

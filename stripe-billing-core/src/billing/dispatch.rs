@@ -1,30 +1,54 @@
+use std::time::{Duration, Instant};
+
 use super::process::Report;
 use super::{Billing, observe};
 use crate::error::StoreError;
 use crate::notify::Notification;
-use crate::queue::{ErrorClass, Failure};
+use crate::queue::{ErrorClass, Failure, Lease};
 use crate::store::{ClaimedEntry, Delivery};
 
 /// The code of a fact that the notifier did not take.
 const NOTIFIER_FAILED: &str = "notifier_failed";
+/// How long a fact that was handed over may wait for others to be settled with: what a crash in
+/// between hands over again.
+const SETTLE_AFTER: Duration = Duration::from_millis(250);
 
 impl Billing {
-    /// Claims facts that are due and hands them to the notifier, outside of any transaction.
+    /// Claims facts that are due and hands them to the notifier, outside of any transaction. What
+    /// went well is settled together, at the latest after [`SETTLE_AFTER`].
     pub(super) async fn dispatch_batch(&self) -> Result<Report, StoreError> {
         let mut report = Report::default();
+        let (mut done, mut since) = (Vec::new(), Instant::now());
         for claimed in self.inner.store.claim_outbox(&self.claim_request()).await? {
-            let delivery = self.deliver(&claimed).await;
-            let done = delivery == Delivery::Done;
-            observe::delivered(match &delivery {
-                Delivery::Done => "done",
-                Delivery::Retry { .. } => "retry",
-                Delivery::Dead(_) => "dead",
-            });
-            let now = self.inner.clock.now();
-            let held = self.inner.store.settle_outbox(&claimed.lease, &delivery, now).await?;
-            report.delivered += u64::from(done && held);
+            match self.deliver(&claimed).await {
+                Delivery::Done => done.push(claimed.lease),
+                failed => {
+                    self.settle_facts(&[claimed.lease], &failed).await?;
+                }
+            }
+            if since.elapsed() >= SETTLE_AFTER {
+                report.delivered += self.settle_facts(&done, &Delivery::Done).await?;
+                done.clear();
+                since = Instant::now();
+            }
         }
+        report.delivered += self.settle_facts(&done, &Delivery::Done).await?;
         Ok(report)
+    }
+
+    async fn settle_facts(&self, leases: &[Lease], delivery: &Delivery) -> Result<u64, StoreError> {
+        if leases.is_empty() {
+            return Ok(0);
+        }
+        let outcome = match delivery {
+            Delivery::Done => "done",
+            Delivery::Retry { .. } => "retry",
+            Delivery::Dead(_) => "dead",
+        };
+        let now = self.inner.clock.now();
+        let settled = self.inner.store.settle_outbox(leases, delivery, now).await?;
+        observe::delivered(outcome, settled);
+        Ok(settled)
     }
 
     async fn deliver(&self, claimed: &ClaimedEntry) -> Delivery {

@@ -30,8 +30,8 @@ pub(super) fn conflict() {
 }
 
 /// Facts by how their delivery ended: `done`, `retry`, `dead`.
-pub(super) fn delivered(outcome: &'static str) {
-    metrics::counter!("stripe_billing_outbox_total", "outcome" => outcome).increment(1);
+pub(super) fn delivered(outcome: &'static str, facts: u64) {
+    metrics::counter!("stripe_billing_outbox_total", "outcome" => outcome).increment(facts);
 }
 
 /// Access look-ups by where the answer came from: `cache` or `store`.

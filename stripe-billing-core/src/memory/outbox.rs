@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{MemoryStore, due};
+use super::{MemoryStore, OutboxRow, due};
 use crate::error::StoreError;
 use crate::queue::{ClaimRequest, Lease};
 use crate::store::{Call, CallStore, ClaimedEntry, Delivery, Outbox};
@@ -27,29 +27,36 @@ impl Outbox for MemoryStore {
 
     async fn settle_outbox(
         &self,
-        lease: &Lease,
+        leases: &[Lease],
         delivery: &Delivery,
         _now: DateTime<Utc>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<u64, StoreError> {
         let mut inner = self.lock();
-        let Some(row) = inner.outbox.get_mut(&lease.seq) else {
-            return Ok(false);
-        };
-        if !row.queue.is_held("sending", lease) {
-            return Ok(false);
+        let mut settled = 0;
+        for lease in leases {
+            let Some(row) = inner.outbox.get_mut(&lease.seq) else { continue };
+            if row.queue.is_held("sending", lease) {
+                row.settle(delivery);
+                settled += 1;
+            }
         }
+        Ok(settled)
+    }
+}
+
+impl OutboxRow {
+    fn settle(&mut self, delivery: &Delivery) {
         match delivery {
-            Delivery::Done => row.queue.rest("done", None),
+            Delivery::Done => self.queue.rest("done", None),
             Delivery::Retry { due, failure: _ } => {
-                row.queue.attempts += 1;
-                row.queue.rest("pending", Some(*due));
+                self.queue.attempts += 1;
+                self.queue.rest("pending", Some(*due));
             }
             Delivery::Dead(_) => {
-                row.queue.attempts += 1;
-                row.queue.rest("dead", None);
+                self.queue.attempts += 1;
+                self.queue.rest("dead", None);
             }
         }
-        Ok(true)
     }
 }
 

@@ -157,15 +157,14 @@ async fn facts_are_claimed_and_settled(db: &TestDb) {
 
     let now = start();
     let lost = stale(&facts[0].lease);
-    let lost = store.settle_outbox(&lost, &Delivery::Done, now).await;
-    assert!(!lost.unwrap());
-    let done = store.settle_outbox(&facts[0].lease, &Delivery::Done, now);
-    assert!(done.await.unwrap());
+    let both = [lost, facts[0].lease.clone()];
+    let done = store.settle_outbox(&both, &Delivery::Done, now).await;
+    assert_eq!(done.unwrap(), 1, "one of them was lost");
     let due = start() + seconds(5);
     let failure = Failure::new(ErrorClass::Transient, "smtp", "later");
     let retry = Delivery::Retry { due, failure };
-    let retried = store.settle_outbox(&facts[1].lease, &retry, now);
-    assert!(retried.await.unwrap());
+    let retried = store.settle_outbox(&[facts[1].lease.clone()], &retry, now).await;
+    assert_eq!(retried.unwrap(), 1);
 
     let again = store.claim_outbox(&claim(10, due)).await.unwrap();
     assert_eq!(again.len(), 1);
@@ -175,8 +174,9 @@ async fn facts_are_claimed_and_settled(db: &TestDb) {
     assert_eq!((taken.len(), taken[0].lease.epoch), (1, 3));
     let failure = Failure::new(ErrorClass::Permanent, "refused", "no");
     let dead = Delivery::Dead(failure);
-    assert!(!store.settle_outbox(&again[0].lease, &dead, due).await.unwrap());
-    assert!(store.settle_outbox(&taken[0].lease, &dead, due).await.unwrap());
+    let leases = [again[0].lease.clone(), taken[0].lease.clone()];
+    assert_eq!(store.settle_outbox(&leases[..1], &dead, due).await.unwrap(), 0);
+    assert_eq!(store.settle_outbox(&leases[1..], &dead, due).await.unwrap(), 1);
     let stats = store.stats(due).await.unwrap();
     assert_eq!((stats.outbox["done"], stats.outbox["dead"]), (1, 1));
     assert!(stats.idle);

@@ -281,8 +281,9 @@ pub async fn inspect_stats_count_and_know_when_all_is_at_rest(fixture: &Fixture)
     assert_eq!(facts.len(), 2);
     let later = Delivery::Retry { due: at(9_000), failure: failure() };
     for (fact, delivery, idle) in [(0, Delivery::Done, false), (1, later, true)] {
-        let settled = store.settle_outbox(&facts[fact].lease, &delivery, at(2_002));
-        assert!(settled.await.expect("settle_outbox"));
+        let lease = facts[fact].lease.clone();
+        let settled = store.settle_outbox(&[lease], &delivery, at(2_002)).await;
+        assert_eq!(settled.expect("settle_outbox"), 1);
         assert_eq!(stats(store, 2_003).await.idle, idle);
     }
     let rest = stats(store, 2_003).await;

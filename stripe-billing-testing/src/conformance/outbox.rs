@@ -24,8 +24,8 @@ async fn tell(store: &dyn Store, key: &SubjectKey, id: &str, outbox: Vec<OutboxE
 }
 
 async fn settle(store: &dyn Store, lease: &Lease, delivery: &Delivery, now: i64) -> bool {
-    let settled = store.settle_outbox(lease, delivery, at(now)).await;
-    settled.expect("settle_outbox")
+    let settled = store.settle_outbox(std::slice::from_ref(lease), delivery, at(now)).await;
+    settled.expect("settle_outbox") == 1
 }
 
 /// Takes the only fact that is due.

@@ -30,8 +30,8 @@ pub async fn event_store_5_the_same_fact_is_kept_once(fixture: &Fixture) {
         assert_eq!(done, Commit::Done);
         for claimed in claim_outbox(store, at(n)).await {
             let delivery = stripe_billing_core::store::Delivery::Done;
-            let settled = store.settle_outbox(&claimed.lease, &delivery, at(n)).await;
-            assert!(settled.expect("settle_outbox"));
+            let settled = store.settle_outbox(&[claimed.lease], &delivery, at(n)).await;
+            assert_eq!(settled.expect("settle_outbox"), 1);
             assert_eq!(claimed.subject, subject("cus_1"));
             told.push(claimed.entry);
         }

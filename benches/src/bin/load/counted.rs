@@ -151,12 +151,12 @@ impl Outbox for Counted {
 
     async fn settle_outbox(
         &self,
-        lease: &Lease,
+        leases: &[Lease],
         delivery: &Delivery,
         now: DateTime<Utc>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<u64, StoreError> {
         one(&self.counts.facts);
-        self.store.settle_outbox(lease, delivery, now).await
+        self.store.settle_outbox(leases, delivery, now).await
     }
 }
 
