@@ -2,6 +2,7 @@
 //! leaves every decision to the pure rules.
 
 mod access;
+mod batch;
 mod builder;
 mod checkout;
 mod customer;

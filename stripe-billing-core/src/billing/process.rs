@@ -1,9 +1,9 @@
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use tracing::Instrument;
 
+use super::batch::{Known, Work};
 use super::{Billing, observe};
 use crate::catalog::ConnectedAccounts;
 use crate::changes::{Changes, IgnoreReason, Settlement};
@@ -12,7 +12,7 @@ use crate::error::{ErrorKind, StoreError};
 use crate::keys::{AccountKey, SubjectKey};
 use crate::queue::{ClaimRequest, ErrorClass, Failure, Lease};
 use crate::state::Patch;
-use crate::store::{ClaimedEvent, Commit, LoadRequest, ReceivedEvent, Settled};
+use crate::store::{ClaimedEvent, Commit, ReceivedEvent, Settled};
 use crate::stripe::Event;
 use crate::webhook::EventKind;
 
@@ -107,19 +107,20 @@ impl Billing {
     pub(super) async fn process_batch(&self) -> Result<Report, StoreError> {
         let mut report = Report::default();
         let claimed = self.inner.store.claim(&self.claim_request()).await?;
-        let mut claimed = VecDeque::from(claimed);
-        while let Some(event) = claimed.pop_front() {
-            let waited = self.inner.clock.now() - event.event.received_at;
+        let read = |claimed| Work { read: self.read(&claimed), claimed };
+        let batch: Vec<Work> = claimed.into_iter().map(read).collect();
+        let mut known = Known::of(&batch);
+        for (index, work) in batch.iter().enumerate() {
+            let waited = self.inner.clock.now() - work.claimed.event.received_at;
             observe::waited(waited.num_milliseconds().max(0) as f64 / 1_000.0);
             let started = Instant::now();
-            match self.process(&event).await {
+            match self.process(work, &mut known).await {
                 Ok(outcome) => {
                     observe::processed(outcome, started.elapsed());
                     report.count(outcome);
                 }
                 Err(error) => {
-                    claimed.push_front(event);
-                    self.give_back(&claimed).await;
+                    self.give_back(&batch[index..]).await;
                     return Err(error);
                 }
             }
@@ -129,10 +130,10 @@ impl Billing {
 
     /// Hands leases back when the store fails, so that nobody has to wait for them to run out and
     /// no event is blamed. If that fails too, they do run out.
-    async fn give_back(&self, claimed: &VecDeque<ClaimedEvent>) {
+    async fn give_back(&self, batch: &[Work]) {
         let settled = self.settled(Settlement::Released, None);
-        for event in claimed {
-            if self.inner.store.settle(&event.lease, &settled).await.is_err() {
+        for work in batch {
+            if self.inner.store.settle(&work.claimed.lease, &settled).await.is_err() {
                 return;
             }
         }
@@ -140,13 +141,14 @@ impl Billing {
 
     /// Processes one event, and says how it ended. An error is the store's and leaves the event
     /// leased.
-    async fn process(&self, claimed: &ClaimedEvent) -> Result<&'static str, StoreError> {
+    async fn process(&self, work: &Work, known: &mut Known) -> Result<&'static str, StoreError> {
+        let claimed = &work.claimed;
         let event = &claimed.event;
         let span = tracing::info_span!(
             "process", event = %event.key.id, kind = %event.event_type, attempt = claimed.attempts + 1,
         );
         async {
-            let ended = self.decide_and_commit(claimed).await;
+            let ended = self.decide_and_commit(work, known).await;
             let failure = match ended {
                 Ok(outcome) => return Ok(outcome),
                 Err(error)
@@ -163,22 +165,26 @@ impl Billing {
         .await
     }
 
-    async fn decide_and_commit(&self, claimed: &ClaimedEvent) -> Result<&'static str, StoreError> {
-        let (key, patch) = match self.read(claimed) {
+    async fn decide_and_commit(
+        &self,
+        Work { claimed, read }: &Work,
+        known: &mut Known,
+    ) -> Result<&'static str, StoreError> {
+        let (key, patch) = match read {
             Ok(read) => read,
-            Err(settlement) => return self.settle(&claimed.lease, settlement, None).await,
+            Err(settlement) => return self.settle(&claimed.lease, settlement.clone(), None).await,
         };
-        let request = LoadRequest { subject: key, objects: patch.objects() };
         for _ in 0..MAX_CONFLICTS {
-            let before = self.inner.store.load(&request).await?;
+            let mut subject = known.take(&self.inner.store, key).await?;
             let now = self.inner.clock.now();
             let catalog = &self.inner.catalog;
-            let decision = catch_unwind(AssertUnwindSafe(|| decide(&before, &patch, catalog, now)));
+            let decision = catch_unwind(AssertUnwindSafe(|| decide(&subject, patch, catalog, now)));
             let changes = match decision {
                 Ok(Decision::Commit(changes)) => changes,
                 Ok(Decision::Settle(settlement)) => {
-                    let subject = Some(request.subject.id.clone());
-                    return self.settle(&claimed.lease, settlement, subject).await;
+                    known.put_back(subject);
+                    let about = Some(key.id.clone());
+                    return self.settle(&claimed.lease, settlement, about).await;
                 }
                 Err(_) => {
                     let dead = Settlement::Dead(panicked());
@@ -187,7 +193,9 @@ impl Billing {
             };
             match self.inner.store.commit(&claimed.lease, &changes).await? {
                 Commit::Done => {
-                    self.after_commit(before.links.account(), &changes).await;
+                    self.after_commit(subject.links.account(), &changes).await;
+                    subject.apply(&changes);
+                    known.put_back(subject);
                     return Ok(outcome(&changes.settlement));
                 }
                 Commit::Conflict => observe::conflict(),

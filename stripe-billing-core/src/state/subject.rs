@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::links::Links;
 use super::record::{InvoiceRecord, ObjectRef, Record, SubscriptionRecord};
+use crate::changes::Changes;
 use crate::keys::SubjectKey;
 use crate::stripe::objects::InvoiceStatus;
 
@@ -30,6 +31,15 @@ impl Subject {
             .entry(record.object())
             .and_modify(|kept| kept.merge(record))
             .or_insert_with(|| record.clone());
+    }
+
+    /// Takes over what was committed on it.
+    pub fn apply(&mut self, changes: &Changes) {
+        self.version = changes.expected_version + 1;
+        self.links = changes.links.clone();
+        for write in &changes.records {
+            self.records.insert(write.record.object(), write.record.clone());
+        }
     }
 
     /// Its subscriptions.
