@@ -10,7 +10,7 @@ load intake|process [options]
   --events N         events of one run (intake 40000, process 20000)
   --connections N    intake: keep-alive connections that send (32)
   --workers N        process: workers (4)
-  --batch N          process: events that a worker takes at once (8)
+  --batch N          process: events that a worker takes at once (16)
   --runs N           runs of each side, in turns; the least of each counts (3)
   --only ours|bare   leaves the other side out, for a profiler";
 
@@ -71,7 +71,7 @@ impl Args {
             events: if mode == Mode::Intake { 40_000 } else { 20_000 },
             connections: 32,
             workers: 4,
-            batch: 8,
+            batch: 16,
             runs: 3,
             only: None,
         };
