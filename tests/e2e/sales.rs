@@ -28,9 +28,13 @@ async fn fake() -> FakeStripe {
 }
 
 fn billing(store: Arc<dyn Store>, fake: &FakeStripe) -> Billing {
+    billing_by(store, fake, "sk_test_e2e")
+}
+
+fn billing_by(store: Arc<dyn Store>, fake: &FakeStripe, key: &str) -> Billing {
     let pro = Plan::new("pro").price(PlanPrice::new("price_pro"));
     let team = Plan::new("team").price(PlanPrice::new("price_team"));
-    let stripe = StripeClient::builder("sk_test_e2e").api_base(fake.base_url()).build();
+    let stripe = StripeClient::builder(key).api_base(fake.base_url()).build();
     Billing::builder(store)
         .catalog(Catalog::builder().plan(pro).plan(team).build().expect("a catalog"))
         .webhook_secrets([SECRET])
@@ -123,6 +127,21 @@ async fn another_wish_closes_the_first_page(store: Arc<dyn Store>) {
     assert_eq!(list(&fake, "/v1/customers").await.len(), 1);
 }
 
+/// Going live on the database of the test: the test's customer is nobody there.
+async fn test_and_live_customers_are_apart(store: Arc<dyn Store>) {
+    let (test, live) = (fake().await, fake().await);
+    let profile = CustomerProfile::default();
+    for _ in 0..2 {
+        for (fake, key) in [(&test, "sk_test_e2e"), (&live, "sk_live_e2e")] {
+            let billing = billing_by(Arc::clone(&store), fake, key);
+            billing.get_or_create_customer(&account(), &profile).await.expect("a customer");
+            billing.checkout(&account(), &order("price_pro")).await.expect("a page");
+        }
+    }
+    assert_eq!(list(&test, "/v1/customers").await.len(), 1);
+    assert_eq!(list(&live, "/v1/customers").await.len(), 1, "and not the test's");
+}
+
 /// A fault at every call of the store and every answer of Stripe's: still one of each.
 async fn lost_answers(store: Arc<dyn Store>) {
     let mut number = 0;
@@ -167,5 +186,8 @@ async fn lost_answers(store: Arc<dyn Store>) {
 mod on {
     use crate::backends::on_every_backend;
 
-    on_every_backend!(a_hundred_first_checkouts another_wish_closes_the_first_page lost_answers);
+    on_every_backend!(
+        a_hundred_first_checkouts another_wish_closes_the_first_page
+        test_and_live_customers_are_apart lost_answers
+    );
 }

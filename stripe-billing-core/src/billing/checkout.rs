@@ -180,7 +180,7 @@ impl Billing {
         if plan.is_none() && pack.is_none() {
             return Err(SellError::UnknownPrice(request.price.clone()));
         }
-        let access = self.fresh_access(account).await?;
+        let access = self.fresh_access(account, stripe.as_ref()).await?;
         if plan.is_some() && !access.can_purchase {
             return Err(SellError::AlreadySubscribed);
         }
@@ -208,14 +208,17 @@ impl Billing {
         return_url: &str,
     ) -> Result<PortalUrl, SellError> {
         let stripe = self.stripe_for(account)?;
-        let access = self.fresh_access(account).await?;
+        let access = self.fresh_access(account, stripe.as_ref()).await?;
         let customer = match access.subscriptions.first() {
             Some(best) => best.customer.clone(),
-            None => self.called_customer(account).await?.ok_or(SellError::NoCustomer)?,
+            None => self
+                .called_customer(account, stripe.as_ref())
+                .await?
+                .ok_or(SellError::NoCustomer)?,
         };
         let request = CreatePortalSession::new(customer).with_return_url(return_url);
         // Every visit is a session of its own.
-        let key = self.momentary_key("portal", &scope(account))?;
+        let key = self.momentary_key("portal", &scope(account, None))?;
         Ok(PortalUrl { url: stripe.create_portal_session(&request, &key).await?.url })
     }
 
@@ -248,7 +251,7 @@ impl Billing {
         update: impl FnOnce(&str) -> UpdateSubscription + Send,
     ) -> Result<(), SellError> {
         let stripe = self.stripe_for(account)?;
-        let access = self.fresh_access(account).await?;
+        let access = self.fresh_access(account, stripe.as_ref()).await?;
         let fits = access
             .subscriptions
             .iter()
@@ -261,14 +264,24 @@ impl Billing {
         Ok(())
     }
 
-    async fn fresh_access(&self, account: &AccountKey) -> Result<Access, SellError> {
-        let subjects = self.inner.store.subjects_of(account, self.inner.livemode).await?;
+    async fn fresh_access(
+        &self,
+        account: &AccountKey,
+        stripe: &dyn StripeApi,
+    ) -> Result<Access, SellError> {
+        let mode = self.selling_mode(stripe);
+        let subjects = self.inner.store.subjects_of(account, mode).await?;
         Ok(Access::evaluate(&subjects, &self.inner.catalog, self.inner.clock.now()))
     }
 
     /// The customer of an account of which no event has arrived yet.
-    async fn called_customer(&self, account: &AccountKey) -> Result<Option<String>, SellError> {
-        let subjects = self.inner.store.subjects_of(account, self.inner.livemode).await?;
+    async fn called_customer(
+        &self,
+        account: &AccountKey,
+        stripe: &dyn StripeApi,
+    ) -> Result<Option<String>, SellError> {
+        let mode = self.selling_mode(stripe);
+        let subjects = self.inner.store.subjects_of(account, mode).await?;
         if subjects.is_empty() {
             return Ok(None);
         }
@@ -290,7 +303,7 @@ impl Billing {
         order: &Order,
     ) -> Result<CheckoutUrl, SellError> {
         let what = order.pack.as_deref().unwrap_or("subscription");
-        let key = format!("checkout:{what}:{}", scope(account));
+        let key = format!("checkout:{what}:{}", scope(account, self.selling_mode(stripe)));
         let wanted = serde_json::to_string(order).map_err(SellError::corrupt)?;
         for _ in 0..8 {
             let now = self.inner.clock.now();

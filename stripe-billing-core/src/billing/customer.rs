@@ -49,12 +49,13 @@ impl Billing {
         account: &AccountKey,
         profile: &CustomerProfile,
     ) -> Result<String, SellError> {
-        let subjects = self.inner.store.subjects_of(account, self.inner.livemode).await?;
+        let stripe = self.stripe_for(account)?;
+        let mode = self.selling_mode(stripe.as_ref());
+        let subjects = self.inner.store.subjects_of(account, mode).await?;
         if let Some(known) = known_customer(&subjects) {
             return Ok(known.to_owned());
         }
-        let stripe = self.stripe_for(account)?;
-        let key = format!("customer:{}", scope(account));
+        let key = format!("customer:{}", scope(account, mode));
         let wanted = serde_json::to_string(profile).map_err(SellError::corrupt)?;
         loop {
             let now = self.inner.clock.now();
@@ -137,6 +138,11 @@ impl Billing {
         Ok(own.map(|customer| customer.id))
     }
 
+    /// The mode that things are sold in: the key's. A test-mode customer is nobody in live mode.
+    pub(super) fn selling_mode(&self, stripe: &dyn StripeApi) -> Option<bool> {
+        stripe.livemode().or(self.inner.livemode)
+    }
+
     /// The client, acting for the Stripe account that the app's account belongs to.
     pub(super) fn stripe_for(
         &self,
@@ -156,9 +162,10 @@ pub(super) fn is_kept(error: &StripeError) -> bool {
     error.status().is_some_and(|status| status >= 400 && status != 409 && status != 429)
 }
 
-/// An account's place in call keys. Hashed, so that no account id is too long for a key.
-pub(super) fn scope(account: &AccountKey) -> String {
-    fingerprint(account)
+/// An account's place in call keys, apart for test and live mode. Hashed, so that no account id is
+/// too long for a key.
+pub(super) fn scope(account: &AccountKey, mode: Option<bool>) -> String {
+    fingerprint(&(account, mode))
 }
 
 /// The idempotency key of a call: what it is for, which time, and when that began.
