@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, OnDispute, OnFullRefund, Policy};
 use crate::state::{State, Subject, SubscriptionRecord};
 use crate::stripe::objects::{InvoiceStatus, Subscription, SubscriptionStatus};
 
@@ -67,6 +67,9 @@ pub struct SubscriptionAccess {
     pub ends_at: Option<i64>,
     /// Until when it keeps access although a renewal is not paid.
     pub grace_until: Option<i64>,
+    /// Whether the policy takes its access away because its money was called back.
+    #[serde(default)]
+    pub revoked: bool,
 }
 
 impl Access {
@@ -110,6 +113,9 @@ impl Access {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (a, b) => a.or(b),
             };
+        }
+        for features in subjects.iter().filter_map(Subject::entitlements) {
+            access.features.extend(features.iter().cloned());
         }
         let known = |share: &&SubscriptionAccess| !share.plans.is_empty();
         let live = subscriptions.iter().filter(known).any(|share| is_live(share, now));
@@ -165,7 +171,9 @@ fn share(
         .flatten()
         .map(|start| start.saturating_add(catalog.policy().past_due_grace.num_seconds()));
     let runs = ends_at.is_none_or(|end| now < end);
+    let revoked = is_revoked(subject, view, catalog.policy(), now);
     let access = match state {
+        _ if revoked => false,
         State::Active | State::Trialing => true,
         State::Canceled => !view.status.is_terminal() && runs,
         State::PastDue => runs && grace_until.is_some_and(|until| now < until),
@@ -193,7 +201,41 @@ fn share(
         will_cancel: view.will_cancel(),
         ends_at,
         grace_until,
+        revoked,
     })
+}
+
+/// Whether the policy takes access away because money was called back: while a dispute is
+/// undecided, and after one that was lost or a full refund for as long as that money paid for.
+fn is_revoked(subject: &Subject, view: &Subscription, policy: &Policy, now: i64) -> bool {
+    let disputes = policy.on_dispute == OnDispute::RevokeAccess;
+    let refunds = policy.on_full_refund == OnFullRefund::RevokeAccess;
+    subject
+        .payments()
+        .filter(|payment| payment.sessions().is_empty() || !payment.invoices().is_empty())
+        .any(|payment| {
+            let open = disputes && payment.has_open_dispute();
+            let gone = (disputes && payment.has_lost_dispute())
+                || (refunds && payment.is_fully_refunded());
+            if !open && !gone {
+                return false;
+            }
+            let invoices = payment.invoices().iter().filter_map(|id| subject.invoice(id)?.latest());
+            let (mut named, mut lasts) = (false, false);
+            for invoice in
+                invoices.filter(|invoice| invoice.subscription.as_ref() == Some(&view.id))
+            {
+                named = true;
+                lasts |= invoice.service_end().is_none_or(|end| now < end);
+            }
+            match payment.invoices().is_empty() {
+                false => named && (open || lasts),
+                // Nobody knows what it paid for: it counts against what was running when it was made.
+                true => {
+                    open || payment.created() >= view.period_start().map(|start| start - 86_400)
+                }
+            }
+        })
 }
 
 /// When grace began: the first failed attempt of the oldest unpaid invoice. Where no failed attempt
@@ -206,7 +248,12 @@ fn grace_start(subject: &Subject, record: &SubscriptionRecord, view: &Subscripti
         })
     });
     unpaid
-        .filter_map(|invoice| Some((invoice.latest()?.created, invoice.first_failed_at()?)))
+        .filter_map(|invoice| {
+            let view = invoice.latest()?;
+            // A sent invoice is not collected: it is late from the day on which it was due.
+            let late = invoice.first_failed_at().or(view.due_date).or(invoice.overdue_at())?;
+            Some((view.created, late))
+        })
         .min()
         .map(|(_, failed)| failed)
         .or(view.period_start())

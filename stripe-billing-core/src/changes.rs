@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::DomainEvent;
 use crate::keys::SubjectKey;
+use crate::notice::Notice;
 use crate::queue::Failure;
-use crate::state::{Links, Record};
+use crate::state::{Links, ObjectRef, Record};
+use crate::ticket::TicketWrite;
 
 /// Everything that one event changes. A store destructures it whole and writes it in one
 /// transaction, so that a new kind of effect cannot be forgotten by a plugin.
@@ -23,14 +25,73 @@ pub struct Changes {
     pub account: Option<String>,
     /// Records that are new or changed.
     pub records: Vec<RecordWrite>,
-    /// Facts to tell, each at most once by its key.
-    pub outbox: Vec<OutboxEntry>,
+    /// Ids that stand for this subject from now on, with all that was known under them.
+    pub adopted: Vec<Adoption>,
+    /// What is to be told and looked at.
+    pub effects: Effects,
     /// How the event ends.
     pub settlement: Settlement,
+    /// Paths of values in the event that are not believed, for operators.
+    pub anomalies: Vec<String>,
     /// Whether events parked on this subject for want of a link are due again.
     pub release_parked: bool,
     /// The time of the decision.
     pub now: DateTime<Utc>,
+}
+
+/// What follows from an event beside the state: written with it, or not at all.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Effects {
+    /// Facts and notices to tell, each at most once by its key.
+    pub outbox: Vec<OutboxEntry>,
+    /// Whether the outbox entries are only kept on record and never handed over.
+    pub shadow: bool,
+    /// Tickets to open, update or close, by their keys.
+    pub tickets: Vec<TicketWrite>,
+    /// Changes of money or access, for the audit log.
+    pub audit: Vec<AuditEntry>,
+}
+
+impl Effects {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.outbox.is_empty() && self.tickets.is_empty() && self.audit.is_empty()
+    }
+}
+
+/// An id of the subject's tenant that becomes another name of the subject: a payment whose customer
+/// became known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Adoption {
+    /// The id: of a payment, an invoice, a session.
+    pub id: String,
+    /// The version it was read in; 0 is new. Another one is a conflict.
+    pub expected_version: i64,
+    /// Whether it was a subject with records and events of its own, which move over, or at most
+    /// another name.
+    pub had_state: bool,
+    /// What is kept with the name: of a charge, the payment intent that it is part of.
+    pub links: Links,
+}
+
+/// A line of the audit log: what changed about an object's money or access, and through whom.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs)]
+pub struct AuditEntry {
+    /// Who: `stripe:evt_...`, or `operator:...`.
+    pub actor: String,
+    /// What: `subscription.state`, `payment.returned`, ...
+    pub action: String,
+    /// About what.
+    pub object: ObjectRef,
+    /// As it was; nothing when it is new.
+    pub before: Option<String>,
+    /// As it is.
+    pub after: Option<String>,
+    /// Why, where somebody said so.
+    pub reason: Option<String>,
 }
 
 /// A record to write.
@@ -43,14 +104,54 @@ pub struct RecordWrite {
     pub current: bool,
 }
 
-/// A fact to tell, under the key that makes it unique in its tenant.
+/// Something to tell, under the key that makes it unique in its tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::exhaustive_structs)]
 pub struct OutboxEntry {
     /// Made from the business fact, never from an event id.
     pub key: String,
-    /// The fact.
-    pub event: DomainEvent,
+    /// What to tell.
+    pub message: Message,
+    /// When, if not at once.
+    pub due: Option<DateTime<Utc>>,
+}
+
+/// What leaves through the outbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Message {
+    /// A fact for the app's own handlers. True for ever.
+    Event(DomainEvent),
+    /// A notice to a human, told only while it is true.
+    Notice(Notice),
+}
+
+impl Message {
+    /// The kind, as stores and operators write it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Event(event) => event.kind(),
+            Self::Notice(notice) => notice.kind.as_str(),
+        }
+    }
+
+    /// Whether it is a notice; what stores count by kind for operators.
+    pub fn is_notice(&self) -> bool {
+        matches!(self, Self::Notice(_))
+    }
+}
+
+impl From<DomainEvent> for OutboxEntry {
+    fn from(event: DomainEvent) -> Self {
+        Self { key: event.key(), message: Message::Event(event), due: None }
+    }
+}
+
+impl From<Notice> for OutboxEntry {
+    fn from(notice: Notice) -> Self {
+        Self { key: notice.key(), message: Message::Notice(notice), due: None }
+    }
 }
 
 /// How a claimed event ends.
@@ -89,8 +190,10 @@ pub enum IgnoreReason {
     OtherMode,
     /// It belongs to a connected account, and those are not served.
     ConnectedAccount,
-    /// A thin event, whose object is not fetched.
+    /// A thin event, whose object cannot be fetched.
     Thin,
+    /// A thin event whose snapshot twin is in the inbox.
+    Twin,
 }
 
 impl IgnoreReason {
@@ -102,6 +205,7 @@ impl IgnoreReason {
             Self::OtherMode => "other_mode",
             Self::ConnectedAccount => "connected_account",
             Self::Thin => "thin",
+            Self::Twin => "twin",
         }
     }
 }

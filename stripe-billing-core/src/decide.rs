@@ -1,12 +1,22 @@
 //! The decision on one event: a pure function of what is known, the event, the catalog and the
 //! time.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 
 use crate::catalog::Catalog;
-use crate::changes::{Changes, IgnoreReason, OutboxEntry, ParkReason, RecordWrite, Settlement};
+use crate::changes::{
+    Changes, Effects, IgnoreReason, Message, OutboxEntry, ParkReason, RecordWrite, Settlement,
+};
 use crate::domain::facts;
-use crate::state::{Patch, Record, State, Subject};
+use crate::notice::notices;
+use crate::state::{Family, ObjectKind, ObjectRef, Patch, Record, Subject};
+
+mod audit;
+mod tickets;
+
+pub(crate) use tickets::dead_event;
 
 /// What is to be done about an event.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,52 +28,129 @@ pub enum Decision {
     Settle(Settlement),
 }
 
+/// What a decision goes by beside the event and the state.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Terms<'a> {
+    /// What is sold.
+    pub catalog: &'a Catalog,
+    /// The time.
+    pub now: DateTime<Utc>,
+    /// The event's id, for the audit log.
+    pub event: &'a str,
+    /// Whether everything that leaves the system is only kept on record.
+    pub shadow: bool,
+}
+
 /// Decides on an event: joins its patch to what is known, and records the facts that follow.
 ///
 /// Calling it again with its own result changes nothing; in any order of events the result is the
 /// same.
-pub fn decide(before: &Subject, patch: &Patch, catalog: &Catalog, now: DateTime<Utc>) -> Decision {
-    let mut after = before.clone();
-    for record in &patch.records {
-        after.merge(record);
-    }
-    after.links.merge(&patch.links);
-
+pub fn decide(family: &Family, patch: &Patch, terms: &Terms<'_>) -> Decision {
+    let before = &family.subject;
+    let mut patch = patch.clone();
+    patch.route(&family.routes);
+    let patch = &patch;
+    let (after, touched) = join(family, patch);
     let account = after.links.account().map(str::to_owned);
-    let told: Vec<OutboxEntry> = patch
-        .objects()
-        .iter()
-        .filter_map(|object| after.records.get(object))
-        .flat_map(facts)
-        .map(|event| OutboxEntry { key: event.key(), event })
-        .collect();
+    let mut effects = effects(before, &after, &touched, terms);
+    let waits = account.is_none() && !effects.outbox.iter().all(is_internal);
+    if account.is_none() {
+        // Nobody to tell yet: the event waits, and tells when it is taken up again.
+        effects.outbox.retain(is_internal);
+    }
     let settlement = match &account {
-        None if !told.is_empty() => Settlement::Parked(ParkReason::Unlinked),
-        _ if has_unknown_price(patch, catalog) => Settlement::Parked(ParkReason::UnknownPrice {
-            catalog: catalog.fingerprint().to_owned(),
-        }),
+        None if waits => Settlement::Parked(ParkReason::Unlinked),
+        _ if has_unknown_price(patch, terms.catalog) => {
+            let catalog = terms.catalog.fingerprint().to_owned();
+            Settlement::Parked(ParkReason::UnknownPrice { catalog })
+        }
         _ => Settlement::Processed,
     };
-    let known = before.records == after.records && before.links == after.links;
-    if known
+    let known = before.records == after.records
+        && before.links == after.links
         && before.version > 0
-        && !matches!(settlement, Settlement::Parked(_))
-        && told.is_empty()
-    {
+        && family.adopted.is_empty();
+    if known && effects.is_empty() && settlement == Settlement::Processed {
         return Decision::Settle(Settlement::Ignored(IgnoreReason::Superseded));
     }
     log_illegal_step(before, &after, patch);
+    let linked = account.is_some();
+    let news = before.links.account().is_none() || !family.orphans.is_empty();
     Decision::Commit(Box::new(Changes {
         subject: before.key.clone(),
         expected_version: before.version,
         records: writes(before, &after),
-        outbox: if account.is_some() { told } else { Vec::new() },
-        release_parked: before.links.account().is_none() && account.is_some(),
+        adopted: family.adopted.clone(),
+        effects,
+        release_parked: linked && news,
         links: after.links,
         account,
         settlement,
-        now,
+        anomalies: patch.anomalies.clone(),
+        now: terms.now,
     }))
+}
+
+/// Whether a message is for operators, who need no account to be told.
+fn is_internal(entry: &OutboxEntry) -> bool {
+    matches!(&entry.message, Message::Notice(notice) if notice.kind.is_internal())
+}
+
+/// The subject with the patch and its orphans joined, and the objects that they touch.
+fn join(family: &Family, patch: &Patch) -> (Subject, BTreeSet<ObjectRef>) {
+    let mut after = family.subject.clone();
+    let mut touched: BTreeSet<ObjectRef> = patch.objects().into_iter().collect();
+    for orphan in &family.orphans {
+        for record in orphan.records.values() {
+            after.merge(record);
+            touched.insert(record.object());
+        }
+        after.links.merge(&orphan.links);
+    }
+    for record in &patch.records {
+        after.merge(record);
+    }
+    after.links.merge(&patch.links);
+    after.links.name(&family.names);
+    after.route(&family.routes);
+    let moved = touched.iter().filter_map(|object| match after.records.get(object) {
+        Some(Record::Payment(payment)) => payment.same_as(),
+        _ => None,
+    });
+    let moved: Vec<ObjectRef> = moved.map(|id| ObjectRef::new(ObjectKind::Payment, id)).collect();
+    touched.extend(moved);
+    (after, touched)
+}
+
+/// What follows from the objects that were touched: all that is true of them now, each under a key
+/// that makes it happen once.
+fn effects(
+    before: &Subject,
+    after: &Subject,
+    touched: &BTreeSet<ObjectRef>,
+    terms: &Terms<'_>,
+) -> Effects {
+    let mut effects = Effects { shadow: terms.shadow, ..Effects::default() };
+    for object in touched {
+        let Some(record) = after.records.get(object) else { continue };
+        effects.outbox.extend(facts(record).into_iter().map(OutboxEntry::from));
+        let changed = before.records.get(object) != Some(record);
+        for due in notices(after, object, terms.now) {
+            let mut entry = OutboxEntry::from(due.notice);
+            entry.due = Some(due.at).filter(|at| *at > terms.now);
+            effects.outbox.push(entry);
+        }
+        if changed {
+            tickets::of(before.records.get(object), record, terms, &mut effects);
+            audit::of(before.records.get(object), record, terms, &mut effects);
+        }
+    }
+    if after.links.is_contested() && !before.links.is_contested() {
+        tickets::contested(after, terms, &mut effects);
+    }
+    audit::of_links(before, after, terms, &mut effects);
+    effects
 }
 
 /// The records that are new or changed, or whose being current changed.
@@ -99,12 +186,8 @@ fn log_illegal_step(before: &Subject, after: &Subject, patch: &Patch) {
     let Some(Record::Subscription(record)) = patch.records.first() else {
         return;
     };
-    let object = &patch.objects()[0];
-    let state = |subject: &Subject| match subject.records.get(object) {
-        Some(Record::Subscription(record)) => record.latest().map(State::of),
-        _ => None,
-    };
-    if let (Some(from), Some(to)) = (state(before), state(after))
+    let object = record_ref(record.id());
+    if let (Some(from), Some(to)) = (audit::state(before, &object), audit::state(after, &object))
         && !from.may_become(to)
     {
         tracing::warn!(
@@ -112,4 +195,8 @@ fn log_illegal_step(before: &Subject, after: &Subject, patch: &Patch) {
             "a subscription took a step that the table of transitions does not know",
         );
     }
+}
+
+fn record_ref(subscription: &str) -> ObjectRef {
+    ObjectRef::new(ObjectKind::Subscription, subscription)
 }

@@ -1,7 +1,11 @@
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
-use crate::state::Record;
-use crate::stripe::objects::{CheckoutMode, InvoiceStatus, SubscriptionStatus};
+use crate::state::{InvoiceRecord, PaymentRecord, PriceChange, Record, SubscriptionRecord};
+use crate::stripe::objects::{
+    CheckoutMode, CheckoutSession, CheckoutStatus, InvoiceStatus, RefundStatus, SubscriptionStatus,
+};
 
 /// A fact about an account's billing, told to the app at least once, under a stable key.
 ///
@@ -53,6 +57,68 @@ pub enum DomainEvent {
         /// Which attempt, from 1.
         attempt: i64,
     },
+    /// Stripe gave an invoice up; it may still be paid.
+    InvoiceUncollectible {
+        /// `in_...`
+        invoice: String,
+        /// The subscription it bills.
+        subscription: Option<String>,
+    },
+    /// A subscription has other prices.
+    PricesChanged {
+        /// `sub_...`
+        subscription: String,
+        /// When, Unix seconds.
+        at: i64,
+        /// The prices before.
+        from: BTreeSet<String>,
+        /// The prices after.
+        to: BTreeSet<String>,
+    },
+    /// Money went back to the customer.
+    RefundSucceeded {
+        /// `re_...`
+        refund: String,
+        /// Minor units.
+        amount: Option<i64>,
+        /// Three-letter code, lower case.
+        currency: Option<String>,
+    },
+    /// A refund failed or was canceled: its money stays.
+    RefundFailed {
+        /// `re_...`
+        refund: String,
+    },
+    /// A payment is disputed; an inquiry is no dispute yet.
+    DisputeOpened {
+        /// `dp_...`
+        dispute: String,
+    },
+    /// A dispute was decided for the app.
+    DisputeWon {
+        /// `dp_...`
+        dispute: String,
+    },
+    /// A dispute was decided for the customer. An appeal may turn that.
+    DisputeLost {
+        /// `dp_...`
+        dispute: String,
+    },
+    /// A card network warns that a payment is fraud.
+    FraudWarned {
+        /// `issfr_...`
+        warning: String,
+    },
+    /// A customer was deleted at Stripe.
+    CustomerDeleted {
+        /// `cus_...`
+        customer: String,
+    },
+    /// A checkout session was not finished in time.
+    CheckoutExpired {
+        /// `cs_...`
+        session: String,
+    },
     /// A checkout session is complete and its money is there.
     CheckoutFulfilled {
         /// `cs_...`
@@ -76,11 +142,22 @@ impl DomainEvent {
             Self::SubscriptionStarted { subscription }
             | Self::SubscriptionEnded { subscription }
             | Self::SubscriptionExpired { subscription } => format!("{kind}:{subscription}"),
-            Self::InvoicePaid { invoice, .. } | Self::InvoiceVoided { invoice, .. } => {
-                format!("{kind}:{invoice}")
+            Self::InvoicePaid { invoice, .. }
+            | Self::InvoiceVoided { invoice, .. }
+            | Self::InvoiceUncollectible { invoice, .. } => format!("{kind}:{invoice}"),
+            Self::PricesChanged { subscription, at, .. } => format!("{kind}:{subscription}:{at}"),
+            Self::RefundSucceeded { refund, .. } | Self::RefundFailed { refund, .. } => {
+                format!("{kind}:{refund}")
             }
+            Self::DisputeOpened { dispute, .. }
+            | Self::DisputeWon { dispute, .. }
+            | Self::DisputeLost { dispute, .. } => format!("{kind}:{dispute}"),
+            Self::FraudWarned { warning, .. } => format!("{kind}:{warning}"),
+            Self::CustomerDeleted { customer } => format!("{kind}:{customer}"),
             Self::PaymentFailed { invoice, attempt, .. } => format!("{kind}:{invoice}:{attempt}"),
-            Self::CheckoutFulfilled { session, .. } => format!("{kind}:{session}"),
+            Self::CheckoutFulfilled { session, .. } | Self::CheckoutExpired { session } => {
+                format!("{kind}:{session}")
+            }
         }
     }
 
@@ -92,7 +169,17 @@ impl DomainEvent {
             Self::SubscriptionExpired { .. } => "subscription_expired",
             Self::InvoicePaid { .. } => "invoice_paid",
             Self::InvoiceVoided { .. } => "invoice_voided",
+            Self::InvoiceUncollectible { .. } => "invoice_uncollectible",
             Self::PaymentFailed { .. } => "payment_failed",
+            Self::PricesChanged { .. } => "prices_changed",
+            Self::RefundSucceeded { .. } => "refund_succeeded",
+            Self::RefundFailed { .. } => "refund_failed",
+            Self::DisputeOpened { .. } => "dispute_opened",
+            Self::DisputeWon { .. } => "dispute_won",
+            Self::DisputeLost { .. } => "dispute_lost",
+            Self::FraudWarned { .. } => "fraud_warned",
+            Self::CustomerDeleted { .. } => "customer_deleted",
+            Self::CheckoutExpired { .. } => "checkout_expired",
             Self::CheckoutFulfilled { .. } => "checkout_fulfilled",
         }
     }
@@ -101,53 +188,98 @@ impl DomainEvent {
 /// The facts that a record tells: a pure function of what is known, so that they are the same in
 /// whatever order it became known.
 pub(crate) fn facts(record: &Record) -> Vec<DomainEvent> {
-    let mut facts = Vec::new();
     match record {
-        Record::Customer(_) => {}
-        Record::Subscription(record) => {
-            let subscription = || record.id.clone();
-            let seen = |status| record.seen.contains(&status);
-            if seen(SubscriptionStatus::Active) || seen(SubscriptionStatus::Trialing) {
-                facts.push(DomainEvent::SubscriptionStarted { subscription: subscription() });
-            }
-            if seen(SubscriptionStatus::Canceled) {
-                facts.push(DomainEvent::SubscriptionEnded { subscription: subscription() });
-            }
-            if seen(SubscriptionStatus::IncompleteExpired) {
-                facts.push(DomainEvent::SubscriptionExpired { subscription: subscription() });
-            }
+        Record::Customer(record) => {
+            let deleted = DomainEvent::CustomerDeleted { customer: record.id.clone() };
+            record.is_deleted().then_some(deleted).into_iter().collect()
         }
-        Record::Invoice(record) => {
-            let Some(view) = record.latest() else {
-                return facts;
-            };
-            let (invoice, subscription) = (view.id.clone(), view.subscription.clone());
-            facts.extend(record.failed_attempts.iter().map(|attempt| DomainEvent::PaymentFailed {
-                invoice: invoice.clone(),
-                subscription: subscription.clone(),
-                attempt: *attempt,
-            }));
-            match view.status {
-                InvoiceStatus::Paid => facts.push(DomainEvent::InvoicePaid {
-                    invoice,
-                    subscription,
-                    total: view.total,
-                    currency: view.currency.clone(),
-                }),
-                InvoiceStatus::Void => {
-                    facts.push(DomainEvent::InvoiceVoided { invoice, subscription });
-                }
-                _ => {}
-            }
-        }
+        Record::Subscription(record) => of_subscription(record),
+        Record::Invoice(record) => of_invoice(record),
         Record::CheckoutSession(record) => {
-            if let Some(view) = record.latest().filter(|view| view.is_fulfilled()) {
-                facts.push(DomainEvent::CheckoutFulfilled {
-                    session: view.id.clone(),
-                    mode: view.mode.clone(),
-                });
-            }
+            record.latest().and_then(of_checkout).into_iter().collect()
         }
+        Record::Payment(record) if record.same_as().is_none() => of_payment(record),
+        Record::Payment(_) | Record::PaymentMethod(_) | Record::Entitlements(_) => Vec::new(),
+    }
+}
+
+fn of_subscription(record: &SubscriptionRecord) -> Vec<DomainEvent> {
+    let subscription = || record.id.clone();
+    let seen = |status| record.seen.contains(&status);
+    let mut facts = Vec::new();
+    if seen(SubscriptionStatus::Active) || seen(SubscriptionStatus::Trialing) {
+        facts.push(DomainEvent::SubscriptionStarted { subscription: subscription() });
+    }
+    if seen(SubscriptionStatus::Canceled) {
+        facts.push(DomainEvent::SubscriptionEnded { subscription: subscription() });
+    }
+    if seen(SubscriptionStatus::IncompleteExpired) {
+        facts.push(DomainEvent::SubscriptionExpired { subscription: subscription() });
+    }
+    facts.extend(record.price_changes.iter().cloned().map(|PriceChange { at, from, to }| {
+        DomainEvent::PricesChanged { subscription: subscription(), at, from, to }
+    }));
+    facts
+}
+
+fn of_invoice(record: &InvoiceRecord) -> Vec<DomainEvent> {
+    let mut facts = Vec::new();
+    let Some(view) = record.latest() else { return facts };
+    let (invoice, subscription) = (view.id.clone(), view.subscription.clone());
+    facts.extend(record.failed_attempts.iter().map(|attempt| DomainEvent::PaymentFailed {
+        invoice: invoice.clone(),
+        subscription: subscription.clone(),
+        attempt: *attempt,
+    }));
+    match view.status {
+        InvoiceStatus::Paid => facts.push(DomainEvent::InvoicePaid {
+            invoice,
+            subscription,
+            total: view.total,
+            currency: view.currency.clone(),
+        }),
+        InvoiceStatus::Void => facts.push(DomainEvent::InvoiceVoided { invoice, subscription }),
+        InvoiceStatus::Uncollectible => {
+            facts.push(DomainEvent::InvoiceUncollectible { invoice, subscription });
+        }
+        _ => {}
     }
     facts
+}
+
+fn of_checkout(view: &CheckoutSession) -> Option<DomainEvent> {
+    let session = view.id.clone();
+    if view.is_fulfilled() {
+        return Some(DomainEvent::CheckoutFulfilled { session, mode: view.mode.clone() });
+    }
+    let expired = view.status == Some(CheckoutStatus::Expired);
+    expired.then_some(DomainEvent::CheckoutExpired { session })
+}
+
+fn of_payment(record: &PaymentRecord) -> Vec<DomainEvent> {
+    let refunds = record.refunds().filter_map(|refund| match refund.status {
+        RefundStatus::Succeeded => Some(DomainEvent::RefundSucceeded {
+            refund: refund.id.clone(),
+            amount: refund.amount,
+            currency: refund.currency.clone(),
+        }),
+        RefundStatus::Failed | RefundStatus::Canceled => {
+            Some(DomainEvent::RefundFailed { refund: refund.id.clone() })
+        }
+        _ => None,
+    });
+    let disputes = record.disputes().filter_map(|view| {
+        let (dispute, status) = (view.id.clone(), &view.status);
+        if status.is_won() {
+            Some(DomainEvent::DisputeWon { dispute })
+        } else if status.is_lost() {
+            Some(DomainEvent::DisputeLost { dispute })
+        } else {
+            let open = status.is_open() && !status.is_inquiry();
+            open.then_some(DomainEvent::DisputeOpened { dispute })
+        }
+    });
+    let warnings =
+        record.warnings().map(|view| DomainEvent::FraudWarned { warning: view.id.clone() });
+    refunds.chain(disputes).chain(warnings).collect()
 }

@@ -1,24 +1,27 @@
 //! The traits through smart pointers, so that a shared or boxed plugin fits wherever one is asked
 //! for. No method has a default, so none can be forgotten here.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use crate::access::Access;
-use crate::cache::{Cache, CacheStats, Lookup, Ticket};
+use crate::cache::{self, Cache, CacheStats, Lookup};
 use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::error::StoreError;
-use crate::keys::AccountKey;
-use crate::notify::{Notification, Notifier, NotifyError};
+use crate::keys::{AccountKey, SubjectKey, Tenant};
+use crate::notify::{EventHandler, Fact, Notification, Notifier, NotifyError};
 use crate::queue::{ClaimRequest, Lease};
 use crate::state::Subject;
 use crate::store::{
-    Call, CallStore, ClaimedEntry, ClaimedEvent, Commit, Delivery, EventQuery, EventStore,
-    EventSummary, Inspect, LoadRequest, Outbox, Receipt, ReceivedEvent, Settled, Stats,
+    AuditLine, AuditQuery, Call, CallStore, ClaimedEntry, ClaimedEvent, Commit, Delivery,
+    EventQuery, EventRange, EventStore, EventSummary, Inspect, LoadRequest, Maintain, Outbox,
+    Receipt, ReceivedEvent, Records, Settled, Stats, StoredEvent, TicketQuery,
 };
+use crate::ticket::Ticket;
 
 /// Forwards an async trait's methods through `Arc` and `Box`.
 macro_rules! forward {
@@ -42,7 +45,7 @@ macro_rules! forward {
 forward!(EventStore {
     fn receive(event: ReceivedEvent) -> Result<Receipt, StoreError>;
     fn claim(request: &ClaimRequest) -> Result<Vec<ClaimedEvent>, StoreError>;
-    fn load(request: &LoadRequest) -> Result<Subject, StoreError>;
+    fn load(request: &LoadRequest) -> Result<Vec<Subject>, StoreError>;
     fn commit(lease: &Lease, changes: &Changes) -> Result<Commit, StoreError>;
     fn settle(lease: &Lease, settled: &Settled) -> Result<bool, StoreError>;
     fn release_parked(catalog: &str, now: DateTime<Utc>) -> Result<u64, StoreError>;
@@ -60,19 +63,35 @@ forward!(CallStore {
 });
 
 forward!(Inspect {
-    fn subjects_of(account: &AccountKey, livemode: Option<bool>) -> Result<Vec<Subject>, StoreError>;
+    fn subjects_of(account: &AccountKey, livemode: Option<bool>, records: Records) -> Result<Vec<Subject>, StoreError>;
+    fn subject(key: &SubjectKey) -> Result<Option<Subject>, StoreError>;
+    fn notices(tenant: &Tenant, subjects: &[String], now: DateTime<Utc>) -> Result<BTreeMap<String, u64>, StoreError>;
     fn events(query: &EventQuery) -> Result<Vec<EventSummary>, StoreError>;
+    fn events_by_id(id: &str) -> Result<Vec<StoredEvent>, StoreError>;
+    fn stored_events(range: &EventRange) -> Result<Vec<StoredEvent>, StoreError>;
+    fn tickets(query: &TicketQuery) -> Result<Vec<Ticket>, StoreError>;
+    fn audit(query: &AuditQuery) -> Result<Vec<AuditLine>, StoreError>;
     fn stats(now: DateTime<Utc>) -> Result<Stats, StoreError>;
     fn ping() -> Result<(), StoreError>;
+});
+
+forward!(Maintain {
+    fn requeue(range: &EventRange, now: DateTime<Utc>) -> Result<u64, StoreError>;
+    fn prune(before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError>;
+    fn erase(subject: &SubjectKey) -> Result<u64, StoreError>;
 });
 
 forward!(Notifier {
     fn notify(notification: &Notification) -> Result<(), NotifyError>;
 });
 
+forward!(EventHandler {
+    fn handle(fact: &Fact) -> Result<(), NotifyError>;
+});
+
 forward!(Cache {
     fn get(key: &AccountKey) -> Lookup;
-    fn put(key: &AccountKey, ticket: Ticket, access: Arc<Access>) -> bool;
+    fn put(key: &AccountKey, ticket: cache::Ticket, access: Arc<Access>) -> bool;
     fn invalidate(key: &AccountKey) -> ();
     fn clear() -> ();
 } sync {

@@ -17,12 +17,14 @@ mod error;
 mod forward;
 mod keys;
 mod memory;
+pub mod notice;
 mod notify;
 pub mod queue;
 mod secret;
 pub mod state;
 pub mod store;
 pub mod stripe;
+pub mod ticket;
 pub mod webhook;
 
 pub use access::{Access, SubscriptionAccess};
@@ -34,10 +36,10 @@ pub use billing::{
 };
 pub use cache::{Cache, CacheStats, Lookup, NoCache, Ticket};
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use decide::{Decision, decide};
+pub use decide::{Decision, Terms, decide};
 pub use domain::DomainEvent;
 pub use error::{ErrorKind, StoreError};
 pub use keys::{AccountKey, EventKey, SubjectKey, Tenant};
 pub use memory::MemoryStore;
-pub use notify::{LogNotifier, Notification, Notifier, NotifyError};
+pub use notify::{EventHandler, Fact, LogNotifier, Notification, Notifier, NotifyError};
 pub use secret::Secret;

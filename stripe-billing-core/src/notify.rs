@@ -5,32 +5,58 @@ use async_trait::async_trait;
 
 use crate::domain::DomainEvent;
 use crate::keys::SubjectKey;
+use crate::notice::Notice;
 
-/// A fact on its way out.
+/// A notice on its way to a human. It was true a moment ago.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Notification {
-    /// The fact's key; use it as the idempotency key of whatever follows.
+    /// The notice's key; use it as the idempotency key of whatever follows.
+    pub key: String,
+    /// The subject it is about.
+    pub subject: SubjectKey,
+    /// The app's account; a notice for operators may have none.
+    pub account: Option<String>,
+    /// What to say.
+    pub notice: Notice,
+}
+
+/// Takes notices out of the outbox: mail, chat, a log.
+///
+/// Clauses: it is called at least once for each notice that is still true, with the same key every
+/// time, and returns only when the notice is handed over for good. It is never called inside a
+/// transaction.
+#[async_trait]
+pub trait Notifier: fmt::Debug + Send + Sync + 'static {
+    /// Hands a notice over.
+    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError>;
+}
+
+/// A fact on its way to the app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Fact {
+    /// The fact's key; handle each key once.
     pub key: String,
     /// The subject it is about.
     pub subject: SubjectKey,
     /// The app's account.
     pub account: String,
-    /// The fact.
+    /// What happened.
     pub event: DomainEvent,
 }
 
-/// Takes facts out of the outbox: mail, the app's own handlers, another system.
+/// The app's own handler of facts.
 ///
-/// Clauses: it is called at least once for each fact, with the same key every time, and returns
-/// only when the fact is handed over for good. It is never called inside a transaction.
+/// Clauses: it is called at least once for each fact, in no order, with the same key every time;
+/// never inside a transaction. What it refuses is tried again with back-off.
 #[async_trait]
-pub trait Notifier: fmt::Debug + Send + Sync + 'static {
-    /// Hands a fact over.
-    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError>;
+pub trait EventHandler: fmt::Debug + Send + Sync + 'static {
+    /// Handles a fact.
+    async fn handle(&self, fact: &Fact) -> Result<(), NotifyError>;
 }
 
-/// Why a fact could not be handed over.
+/// Why a notice or a fact could not be handed over.
 #[derive(Debug)]
 pub struct NotifyError {
     retryable: bool,
@@ -56,7 +82,7 @@ impl NotifyError {
 
 impl fmt::Display for NotifyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the fact could not be handed over: {}", self.source)
+        write!(f, "it could not be handed over: {}", self.source)
     }
 }
 
@@ -66,7 +92,7 @@ impl Error for NotifyError {
     }
 }
 
-/// Writes facts to the log, one line each. The default.
+/// Writes facts and notices to the log, one line each. The default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogNotifier;
 
@@ -77,6 +103,19 @@ impl Notifier for LogNotifier {
             key = notification.key,
             subject = notification.subject.id,
             account = notification.account,
+            "billing notice",
+        );
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl EventHandler for LogNotifier {
+    async fn handle(&self, fact: &Fact) -> Result<(), NotifyError> {
+        tracing::info!(
+            key = fact.key,
+            subject = fact.subject.id,
+            account = fact.account,
             "billing fact",
         );
         Ok(())

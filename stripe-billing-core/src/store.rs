@@ -1,6 +1,7 @@
 //! What a storage plugin implements. The contract of each method is certified clause by clause by
 //! `stripe_billing_testing`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use async_trait::async_trait;
@@ -8,11 +9,12 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::changes::{Changes, OutboxEntry, Settlement};
+use crate::changes::{AuditEntry, Changes, Effects, OutboxEntry, Settlement};
 use crate::error::StoreError;
-use crate::keys::{AccountKey, EventKey, SubjectKey};
+use crate::keys::{AccountKey, EventKey, SubjectKey, Tenant};
 use crate::queue::{ClaimRequest, Failure, Lease};
 use crate::state::{ObjectRef, Subject};
+use crate::ticket::{Ticket, TicketStatus};
 use crate::webhook::EventKind;
 
 /// A verified event on its way into the inbox.
@@ -66,9 +68,11 @@ pub struct ClaimedEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)]
 pub struct LoadRequest {
-    /// The subject.
-    pub subject: SubjectKey,
-    /// Records to load besides the current ones.
+    /// The tenant of all of them.
+    pub tenant: Tenant,
+    /// The subject, and ids that may be other names of it.
+    pub ids: Vec<String>,
+    /// Records to load besides the current ones, whichever of the subjects has them.
     pub objects: Vec<ObjectRef>,
 }
 
@@ -91,16 +95,25 @@ pub enum Commit {
 ///    when it returns, the event survives a crash of the process.
 /// 2. `claim` gives due items to one worker at a time, the longest due first; each claim raises the
 ///    epoch by one. An item whose lease ran out is due again, and its crashes are one more.
-/// 3. `load` returns the subject with its current records and those asked for; a subject never
-///    stored has version 0. Version and records are of one instant.
+/// 3. `load` returns those of the subjects that are stored, each with its current records and those
+///    asked for; another name of a subject comes with its `owner` and no records. Versions and
+///    records are of one instant.
 /// 4. `commit` writes all of the changes and settles the event, or nothing. It is `Conflict` if and
-///    only if the subject's version is not the expected one, and `LeaseLost` if the lease's epoch
-///    is not the row's, or the event is settled already (checked first).
-/// 5. Outbox keys are unique per tenant. The same key with the same fact is already there and no
-///    error; with another fact the commit fails with `ErrorKind::KeyReused`.
+///    only if the subject's version, or that of an adopted id, is not the expected one, and
+///    `LeaseLost` if the lease's epoch is not the row's, or the event is settled already (checked
+///    first).
+/// 5. Outbox keys are unique per tenant. The same key with the same message is already there and no
+///    error; with another message the commit fails with `ErrorKind::KeyReused`. An entry is due at
+///    its own time, at once without one, and never in shadow (status `shadow`).
 /// 6. `settle` without a commit follows the same fencing. `Retry` and `Dead` count an attempt and
-///    keep the failure's code as the reason and its message; a later success clears the reason.
+///    keep the failure's code as the reason and its message; a later success clears the reason. Its
+///    effects are written with it, or not at all.
 /// 7. A failed call has happened entirely or not at all; calling again is safe.
+/// 8. An adopted id becomes another name: its version is one more (1 when it is new), its `owner` is
+///    the subject. Where it had state, its records are gone (what held is among the changes'
+///    records), and its events and outbox entries belong to the subject.
+/// 9. Tickets are unique per tenant and key. A write of an open ticket opens or reopens it, and
+///    counts; a write of a closed one closes it, and opens none. The audit log is append-only.
 #[async_trait]
 pub trait EventStore: fmt::Debug + Send + Sync + 'static {
     /// Stores a delivery (clause 1).
@@ -110,7 +123,7 @@ pub trait EventStore: fmt::Debug + Send + Sync + 'static {
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<ClaimedEvent>, StoreError>;
 
     /// Loads what a decision needs (clause 3).
-    async fn load(&self, request: &LoadRequest) -> Result<Subject, StoreError>;
+    async fn load(&self, request: &LoadRequest) -> Result<Vec<Subject>, StoreError>;
 
     /// Writes a decision and settles its event (clauses 4 and 5).
     async fn commit(&self, lease: &Lease, changes: &Changes) -> Result<Commit, StoreError>;
@@ -124,13 +137,15 @@ pub trait EventStore: fmt::Debug + Send + Sync + 'static {
 }
 
 /// How an event without changes ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::exhaustive_structs)]
 pub struct Settled {
     /// How.
     pub settlement: Settlement,
     /// The subject it turned out to be about, for operators.
     pub subject: Option<String>,
+    /// What follows from it. Outbox entries without a subject belong to the event's id.
+    pub effects: Effects,
     /// When.
     pub now: DateTime<Utc>,
 }
@@ -141,7 +156,7 @@ pub struct Settled {
 pub struct ClaimedEntry {
     /// The right to settle it.
     pub lease: Lease,
-    /// The fact and its key.
+    /// The message and its key.
     pub entry: OutboxEntry,
     /// The subject it is about.
     pub subject: SubjectKey,
@@ -157,6 +172,8 @@ pub struct ClaimedEntry {
 pub enum Delivery {
     /// It is handed over.
     Done,
+    /// It was a notice that is not true any more.
+    Dropped,
     /// It failed and is due again.
     Retry {
         /// When.
@@ -170,8 +187,8 @@ pub enum Delivery {
 
 /// Facts on their way out, written by [`EventStore::commit`].
 ///
-/// Clauses: claims and leases as in [`EventStore`] clause 2; a fact is claimed until it is settled
-/// as done or dead; `settle_outbox` settles those of the leases that were not lost, and says how many.
+/// Clauses: claims and leases as in [`EventStore`] clause 2; an entry is claimed until it is settled
+/// as done, dropped or dead, and never in shadow; `settle_outbox` settles those of the leases that were not lost, and says how many.
 #[async_trait]
 pub trait Outbox: fmt::Debug + Send + Sync + 'static {
     /// Takes due facts.
@@ -237,25 +254,153 @@ pub trait CallStore: fmt::Debug + Send + Sync + 'static {
     ) -> Result<bool, StoreError>;
 }
 
+/// Which of a subject's records to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Records {
+    /// Those that access depends on.
+    Current,
+    /// All, up to 10,000 a subject.
+    All,
+}
+
 /// The read side: accounts for the app, events and figures for operators.
 #[async_trait]
 pub trait Inspect: fmt::Debug + Send + Sync + 'static {
-    /// The subjects that belong to an account, with their current records: in one mode, or in
-    /// both. Ordered by key.
+    /// The subjects that belong to an account, with their records: in one mode, or in both.
+    /// Ordered by key.
     async fn subjects_of(
         &self,
         account: &AccountKey,
         livemode: Option<bool>,
+        records: Records,
     ) -> Result<Vec<Subject>, StoreError>;
+
+    /// A subject with all of its records; by another name of it, the subject itself.
+    async fn subject(&self, key: &SubjectKey) -> Result<Option<Subject>, StoreError>;
+
+    /// How many notices of each kind there are for these subjects of one tenant: handed over, or
+    /// due by now; not those that were dropped.
+    async fn notices(
+        &self,
+        tenant: &Tenant,
+        subjects: &[String],
+        now: DateTime<Utc>,
+    ) -> Result<BTreeMap<String, u64>, StoreError>;
 
     /// Events, the newest first.
     async fn events(&self, query: &EventQuery) -> Result<Vec<EventSummary>, StoreError>;
+
+    /// The events with this id, of whichever tenant, with their payloads.
+    async fn events_by_id(&self, id: &str) -> Result<Vec<StoredEvent>, StoreError>;
+
+    /// Events with their payloads, the oldest first, for a replay.
+    async fn stored_events(&self, range: &EventRange) -> Result<Vec<StoredEvent>, StoreError>;
+
+    /// Tickets, the newest first.
+    async fn tickets(&self, query: &TicketQuery) -> Result<Vec<Ticket>, StoreError>;
+
+    /// The audit log, the newest first.
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditLine>, StoreError>;
 
     /// Counts and ages of both queues.
     async fn stats(&self, now: DateTime<Utc>) -> Result<Stats, StoreError>;
 
     /// Whether the store can be reached.
     async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// What operators and retention do to the store.
+///
+/// Clauses: `requeue` makes events due again that are at rest (not leased, not waiting for a retry),
+/// with no attempts or crashes counted, and says how many; `prune` empties payloads of events that
+/// are processed or ignored and older, at most `limit` of them, and keeps everything else;
+/// `erase` empties the payloads of a subject's events and removes its records, and keeps ids, keys
+/// and amounts of what was told.
+#[async_trait]
+pub trait Maintain: fmt::Debug + Send + Sync + 'static {
+    /// Makes events due again, in one statement.
+    async fn requeue(&self, range: &EventRange, now: DateTime<Utc>) -> Result<u64, StoreError>;
+
+    /// Empties payloads of settled events that were received before a time; how many it was.
+    async fn prune(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError>;
+
+    /// Forgets what a subject's events said; how many events it was.
+    async fn erase(&self, subject: &SubjectKey) -> Result<u64, StoreError>;
+}
+
+/// A range of events by their places in the inbox. Fields that are `None` do not restrict.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct EventRange {
+    /// From this sequence number on.
+    pub from: Option<i64>,
+    /// Up to this one, included.
+    pub until: Option<i64>,
+    /// In this status.
+    pub status: Option<String>,
+    /// Of this type.
+    pub event_type: Option<String>,
+    /// About this subject.
+    pub subject: Option<String>,
+    /// At most so many, up to 10,000.
+    pub limit: u32,
+}
+
+/// An event as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct StoredEvent {
+    /// What a list shows of it.
+    pub summary: EventSummary,
+    /// Snapshot, thin, or an operator's own.
+    pub kind: EventKind,
+    /// The API version that rendered it.
+    pub api_version: Option<String>,
+    /// The body as received; empty when it was pruned or erased.
+    pub payload: Bytes,
+}
+
+/// Which tickets to list. Fields that are `None` do not restrict.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct TicketQuery {
+    /// In this status.
+    pub status: Option<TicketStatus>,
+    /// About this subject.
+    pub subject: Option<String>,
+    /// Older than the ticket with this number: the next page.
+    pub after: Option<i64>,
+    /// At most so many, up to 1,000.
+    pub limit: u32,
+}
+
+/// Which lines of the audit log to list. Fields that are `None` do not restrict.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct AuditQuery {
+    /// About this subject.
+    pub subject: Option<String>,
+    /// Older than the line with this number: the next page.
+    pub after: Option<i64>,
+    /// At most so many, up to 1,000.
+    pub limit: u32,
+}
+
+/// A line of the audit log as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[allow(clippy::exhaustive_structs)]
+pub struct AuditLine {
+    /// Its place in the log.
+    pub seq: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The subject.
+    #[serde(flatten)]
+    pub subject: SubjectKey,
+    /// What.
+    #[serde(flatten)]
+    pub entry: AuditEntry,
 }
 
 /// Which events to list. Fields that are `None` do not restrict.
@@ -302,16 +447,18 @@ pub struct EventSummary {
     pub attempts: u32,
     /// Whether it came again with other content.
     pub differs: bool,
+    /// Paths of values in it that were not believed, separated by blanks.
+    pub anomalies: Option<String>,
 }
 
 /// Both queues in figures.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[allow(clippy::exhaustive_structs)]
 pub struct Stats {
-    /// Events by status.
-    pub events: std::collections::BTreeMap<String, u64>,
-    /// Facts by status: `pending`, `sending`, `done`, `dead`.
-    pub outbox: std::collections::BTreeMap<String, u64>,
+    /// Events by status, each counted to a million.
+    pub events: BTreeMap<String, u64>,
+    /// Messages by status: `pending`, `sending`, `done`, `dropped`, `dead`, `shadow`; counted to a million.
+    pub outbox: BTreeMap<String, u64>,
     /// How long the oldest due event has been due, in seconds.
     pub queue_age_seconds: f64,
     /// Nothing is due and nothing is leased: every event has come to rest.
@@ -319,6 +466,6 @@ pub struct Stats {
 }
 
 /// All that [`Billing`](crate::Billing) needs of storage, in one object.
-pub trait Store: EventStore + Outbox + CallStore + Inspect {}
+pub trait Store: EventStore + Outbox + CallStore + Inspect + Maintain {}
 
-impl<T: EventStore + Outbox + CallStore + Inspect> Store for T {}
+impl<T: EventStore + Outbox + CallStore + Inspect + Maintain> Store for T {}

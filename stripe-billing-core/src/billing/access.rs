@@ -5,6 +5,7 @@ use crate::access::Access;
 use crate::cache::Lookup;
 use crate::error::StoreError;
 use crate::keys::AccountKey;
+use crate::store::Records;
 
 impl Billing {
     /// What an account may do now: from the cache where it is, else from the store, and then one
@@ -70,7 +71,8 @@ impl Billing {
     }
 
     async fn load_access(&self, key: &AccountKey) -> Result<Access, StoreError> {
-        let subjects = self.inner.store.subjects_of(key, self.inner.livemode).await?;
+        let subjects =
+            self.inner.store.subjects_of(key, self.inner.livemode, Records::Current).await?;
         Ok(Access::evaluate(&subjects, &self.inner.catalog, self.inner.clock.now()))
     }
 }

@@ -7,7 +7,7 @@ use super::{Billing, Inner, flight};
 use crate::cache::{Cache, NoCache};
 use crate::catalog::Catalog;
 use crate::clock::{Clock, SystemClock};
-use crate::notify::{LogNotifier, Notifier};
+use crate::notify::{EventHandler, LogNotifier, Notifier};
 use crate::queue::Backoff;
 use crate::store::Store;
 use crate::stripe::StripeApi;
@@ -36,6 +36,8 @@ pub struct BillingBuilder {
     tolerance: Tolerance,
     cache: Arc<dyn Cache>,
     notifier: Arc<dyn Notifier>,
+    handler: Arc<dyn EventHandler>,
+    shadow: bool,
     stripe: Option<Arc<dyn StripeApi>>,
     clock: Arc<dyn Clock>,
     processing: Processing,
@@ -79,6 +81,8 @@ impl BillingBuilder {
             tolerance: Tolerance::default(),
             cache: Arc::new(NoCache::default()),
             notifier: Arc::new(LogNotifier),
+            handler: Arc::new(LogNotifier),
+            shadow: false,
             stripe: None,
             clock: Arc::new(SystemClock),
             processing: Processing::default(),
@@ -127,9 +131,23 @@ impl BillingBuilder {
         self
     }
 
-    /// Where facts go; to the log unless set.
+    /// Where notices to humans go; to the log unless set.
     pub fn notifier(mut self, notifier: impl Notifier) -> Self {
         self.notifier = Arc::new(notifier);
+        self
+    }
+
+    /// The app's own handler of facts; they go to the log unless it is set.
+    pub fn on_event(mut self, handler: impl EventHandler) -> Self {
+        self.handler = Arc::new(handler);
+        self
+    }
+
+    /// Shadow mode, for moving over from another handler: everything is stored and decided, what
+    /// would be told is kept on record (status `shadow`) and never handed over, and nothing is
+    /// sold.
+    pub fn shadow(mut self, shadow: bool) -> Self {
+        self.shadow = shadow;
         self
     }
 
@@ -211,11 +229,13 @@ impl BillingBuilder {
                 verifier: verifier.with_tolerance(self.tolerance),
                 cache: self.cache,
                 notifier: self.notifier,
+                handler: self.handler,
+                shadow: self.shadow,
                 stripe: self.stripe,
                 clock: self.clock,
                 processing: self.processing,
                 livemode: self.livemode,
-                payments_enabled: self.payments_enabled,
+                payments_enabled: self.payments_enabled && !self.shadow,
                 worker: self.worker,
                 batch: self.batch,
                 lease: self.lease,

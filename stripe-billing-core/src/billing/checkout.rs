@@ -6,7 +6,7 @@ use super::customer::{CustomerProfile, call_key, is_kept, scope};
 use crate::access::Access;
 use crate::error::StoreError;
 use crate::keys::AccountKey;
-use crate::store::Call;
+use crate::store::{Call, Records};
 use crate::stripe::{
     CheckoutLine, CheckoutMode, CheckoutSession, CreateCheckoutSession, CreatePortalSession,
     IdempotencyKey, InvalidIdempotencyKey, Retrieve, StripeApi, StripeError, UpdateSubscription,
@@ -270,7 +270,7 @@ impl Billing {
         stripe: &dyn StripeApi,
     ) -> Result<Access, SellError> {
         let mode = self.selling_mode(stripe);
-        let subjects = self.inner.store.subjects_of(account, mode).await?;
+        let subjects = self.inner.store.subjects_of(account, mode, Records::Current).await?;
         Ok(Access::evaluate(&subjects, &self.inner.catalog, self.inner.clock.now()))
     }
 
@@ -281,7 +281,7 @@ impl Billing {
         stripe: &dyn StripeApi,
     ) -> Result<Option<String>, SellError> {
         let mode = self.selling_mode(stripe);
-        let subjects = self.inner.store.subjects_of(account, mode).await?;
+        let subjects = self.inner.store.subjects_of(account, mode, Records::Current).await?;
         if subjects.is_empty() {
             return Ok(None);
         }

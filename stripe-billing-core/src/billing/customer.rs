@@ -6,7 +6,7 @@ use super::checkout::SellError;
 use crate::digest::fingerprint;
 use crate::keys::AccountKey;
 use crate::state::{Record, Subject};
-use crate::store::Call;
+use crate::store::{Call, Records};
 use crate::stripe::{CreateCustomer, IdempotencyKey, ListCustomers, StripeApi, StripeError};
 
 /// Stripe forgets idempotency keys after 24 hours; a call without an answer is looked for by then.
@@ -51,7 +51,7 @@ impl Billing {
     ) -> Result<String, SellError> {
         let stripe = self.stripe_for(account)?;
         let mode = self.selling_mode(stripe.as_ref());
-        let subjects = self.inner.store.subjects_of(account, mode).await?;
+        let subjects = self.inner.store.subjects_of(account, mode, Records::Current).await?;
         if let Some(known) = known_customer(&subjects) {
             return Ok(known.to_owned());
         }

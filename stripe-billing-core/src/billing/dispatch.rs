@@ -2,10 +2,13 @@ use std::time::{Duration, Instant};
 
 use super::process::Report;
 use super::{Billing, observe};
+use crate::changes::Message;
 use crate::error::StoreError;
-use crate::notify::Notification;
+use crate::keys::SubjectKey;
+use crate::notice::Notice;
+use crate::notify::{Fact, Notification};
 use crate::queue::{ErrorClass, Failure, Lease};
-use crate::store::{ClaimedEntry, Delivery};
+use crate::store::{ClaimedEntry, Delivery, LoadRequest};
 
 /// The code of a fact that the notifier did not take.
 const NOTIFIER_FAILED: &str = "notifier_failed";
@@ -20,7 +23,7 @@ impl Billing {
         let mut report = Report::default();
         let (mut done, mut since) = (Vec::new(), Instant::now());
         for claimed in self.inner.store.claim_outbox(&self.claim_request()).await? {
-            match self.deliver(&claimed).await {
+            match self.deliver(&claimed).await? {
                 Delivery::Done => done.push(claimed.lease),
                 failed => {
                     self.settle_facts(&[claimed.lease], &failed).await?;
@@ -42,6 +45,7 @@ impl Billing {
         }
         let outcome = match delivery {
             Delivery::Done => "done",
+            Delivery::Dropped => "dropped",
             Delivery::Retry { .. } => "retry",
             Delivery::Dead(_) => "dead",
         };
@@ -51,25 +55,49 @@ impl Billing {
         Ok(settled)
     }
 
-    async fn deliver(&self, claimed: &ClaimedEntry) -> Delivery {
-        let Some(account) = claimed.account.clone() else {
+    async fn deliver(&self, claimed: &ClaimedEntry) -> Result<Delivery, StoreError> {
+        let (key, subject) = (claimed.entry.key.clone(), claimed.subject.clone());
+        let account = claimed.account.clone();
+        let handed_over = match (&claimed.entry.message, account) {
+            (Message::Notice(notice), account) => {
+                if !self.is_true(notice, &subject).await? {
+                    return Ok(Delivery::Dropped);
+                }
+                let notice = notice.clone();
+                self.inner.notifier.notify(&Notification { key, subject, account, notice }).await
+            }
+            (Message::Event(event), Some(account)) => {
+                let event = event.clone();
+                self.inner.handler.handle(&Fact { key, subject, account, event }).await
+            }
             // Facts are only written for linked subjects, and a link never goes away.
-            return self.retry(claimed, "unlinked", "the subject's account was not found");
+            (Message::Event(_), None) => {
+                let message = "the subject's account was not found";
+                return Ok(self.retry(claimed, "unlinked", message));
+            }
         };
-        let notification = Notification {
-            key: claimed.entry.key.clone(),
-            subject: claimed.subject.clone(),
-            account,
-            event: claimed.entry.event.clone(),
-        };
-        let Err(error) = self.inner.notifier.notify(&notification).await else {
-            return Delivery::Done;
+        let Err(error) = handed_over else {
+            return Ok(Delivery::Done);
         };
         if error.is_retryable() {
-            return self.retry(claimed, NOTIFIER_FAILED, &error.to_string());
+            return Ok(self.retry(claimed, NOTIFIER_FAILED, &error.to_string()));
         }
-        tracing::error!(key = claimed.entry.key, "a fact is given up: {error}");
-        Delivery::Dead(Failure::new(ErrorClass::Permanent, NOTIFIER_FAILED, error.to_string()))
+        tracing::error!(key = claimed.entry.key, "a message is given up: {error}");
+        let failure = Failure::new(ErrorClass::Permanent, NOTIFIER_FAILED, error.to_string());
+        Ok(Delivery::Dead(failure))
+    }
+
+    /// Whether a notice is still true: a payment may have gone through since it failed.
+    async fn is_true(&self, notice: &Notice, subject: &SubjectKey) -> Result<bool, StoreError> {
+        let Some(object) = &notice.object else { return Ok(true) };
+        let request = LoadRequest {
+            tenant: subject.tenant.clone(),
+            ids: vec![subject.id.clone()],
+            objects: vec![object.clone()],
+        };
+        let now = self.inner.clock.now();
+        let loaded = self.inner.store.load(&request).await?;
+        Ok(loaded.iter().any(|subject| notice.holds(subject, now)))
     }
 
     /// Tries again later, unless the attempts are used up.

@@ -25,7 +25,7 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::keys::AccountKey;
-use crate::notify::Notifier;
+use crate::notify::{EventHandler, Notifier};
 use crate::queue::Backoff;
 use crate::store::Store;
 use crate::stripe::StripeApi;
@@ -63,6 +63,8 @@ struct Inner {
     verifier: SignatureVerifier,
     cache: Arc<dyn Cache>,
     notifier: Arc<dyn Notifier>,
+    handler: Arc<dyn EventHandler>,
+    shadow: bool,
     stripe: Option<Arc<dyn StripeApi>>,
     clock: Arc<dyn Clock>,
     processing: Processing,

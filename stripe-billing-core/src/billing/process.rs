@@ -1,17 +1,18 @@
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use tracing::Instrument;
 
-use super::batch::{Known, Work};
+use super::batch::{Known, Read, Work};
 use super::{Billing, observe};
 use crate::catalog::ConnectedAccounts;
-use crate::changes::{Changes, IgnoreReason, Settlement};
-use crate::decide::{Decision, decide};
+use crate::changes::{Changes, Effects, IgnoreReason, Settlement};
+use crate::decide::{Decision, Terms, dead_event, decide};
 use crate::error::{ErrorKind, StoreError};
-use crate::keys::{AccountKey, SubjectKey};
-use crate::queue::{ClaimRequest, ErrorClass, Failure, Lease};
-use crate::state::Patch;
+use crate::keys::AccountKey;
+use crate::queue::{ClaimRequest, ErrorClass, Failure};
+use crate::state::{Family, Patch};
 use crate::store::{ClaimedEvent, Commit, ReceivedEvent, Settled};
 use crate::stripe::Event;
 use crate::webhook::EventKind;
@@ -131,7 +132,12 @@ impl Billing {
     /// Hands leases back when the store fails, so that nobody has to wait for them to run out and
     /// no event is blamed. If that fails too, they do run out.
     async fn give_back(&self, batch: &[Work]) {
-        let settled = self.settled(Settlement::Released, None);
+        let settled = Settled {
+            settlement: Settlement::Released,
+            subject: None,
+            effects: Effects::default(),
+            now: self.inner.clock.now(),
+        };
         for work in batch {
             if self.inner.store.settle(&work.claimed.lease, &settled).await.is_err() {
                 return;
@@ -159,7 +165,7 @@ impl Billing {
                 Err(error) => failure_of(&error),
             };
             let settlement = self.after_failure(claimed, failure);
-            self.settle(&claimed.lease, settlement, None).await
+            self.settle(claimed, settlement, None).await
         }
         .instrument(span)
         .await
@@ -170,43 +176,46 @@ impl Billing {
         Work { claimed, read }: &Work,
         known: &mut Known,
     ) -> Result<&'static str, StoreError> {
-        let (key, patch) = match read {
+        let read = match read {
             Ok(read) => read,
-            Err(settlement) => return self.settle(&claimed.lease, settlement.clone(), None).await,
+            Err(settlement) => return self.settle(claimed, settlement.clone(), None).await,
         };
+        let tenant = &claimed.event.key.tenant;
         for _ in 0..MAX_CONFLICTS {
-            let mut subject = known.take(&self.inner.store, key).await?;
-            let now = self.inner.clock.now();
-            let catalog = &self.inner.catalog;
-            let decision = catch_unwind(AssertUnwindSafe(|| decide(&subject, patch, catalog, now)));
+            let family = known.family(&self.inner.store, tenant, &read.patch).await?;
+            let terms = Terms {
+                catalog: &self.inner.catalog,
+                now: self.inner.clock.now(),
+                event: &claimed.event.key.id,
+                shadow: self.inner.shadow,
+            };
+            let decision = catch_unwind(AssertUnwindSafe(|| decide(&family, &read.patch, &terms)));
             let changes = match decision {
                 Ok(Decision::Commit(changes)) => changes,
                 Ok(Decision::Settle(settlement)) => {
-                    known.put_back(subject);
-                    let about = Some(key.id.clone());
-                    return self.settle(&claimed.lease, settlement, about).await;
+                    let about = Some(family.subject.key.id);
+                    return self.settle(claimed, settlement, about).await;
                 }
-                Err(_) => {
-                    let dead = Settlement::Dead(panicked());
-                    return self.settle(&claimed.lease, dead, None).await;
-                }
+                Err(_) => return self.settle(claimed, Settlement::Dead(panicked()), None).await,
             };
             match self.inner.store.commit(&claimed.lease, &changes).await? {
                 Commit::Done => {
-                    self.after_commit(subject.links.account(), &changes).await;
-                    subject.apply(&changes);
-                    known.put_back(subject);
+                    self.after_commit(&family, &changes).await;
+                    known.committed(family, &changes);
                     return Ok(outcome(&changes.settlement));
                 }
-                Commit::Conflict => observe::conflict(),
+                Commit::Conflict => {
+                    observe::conflict();
+                    known.forget(tenant);
+                }
                 Commit::LeaseLost => return Ok("lost"),
             }
         }
-        self.settle(&claimed.lease, Settlement::Released, None).await
+        self.settle(claimed, Settlement::Released, None).await
     }
 
     /// Reads the event and what it adds, or says at once how it ends.
-    fn read(&self, claimed: &ClaimedEvent) -> Result<(SubjectKey, Patch), Settlement> {
+    fn read(&self, claimed: &ClaimedEvent) -> Result<Read, Settlement> {
         let received = &claimed.event;
         if claimed.crashes >= MAX_CRASHES {
             let message = format!("the lease ran out {} times without a result", claimed.crashes);
@@ -224,8 +233,7 @@ impl Billing {
         let patch = catch_unwind(AssertUnwindSafe(|| Patch::of(&event, self.inner.catalog.link())))
             .map_err(|_| Settlement::Dead(panicked()))?
             .ok_or(Settlement::Ignored(IgnoreReason::Unhandled))?;
-        let tenant = received.key.tenant.clone();
-        Ok((SubjectKey { tenant, id: patch.subject.clone() }, patch))
+        Ok(Read { event, patch })
     }
 
     /// Why an event is not for us, if it is not.
@@ -245,10 +253,13 @@ impl Billing {
 
     /// The cache forgets whoever the commit touched: the account it belongs to, and the one it
     /// belonged to before.
-    async fn after_commit(&self, before: Option<&str>, changes: &Changes) {
-        let after = changes.account.as_deref();
-        let moved = before.filter(|account| Some(*account) != after);
-        for account in moved.into_iter().chain(after) {
+    async fn after_commit(&self, family: &Family, changes: &Changes) {
+        let before = family.orphans.iter().chain([&family.subject]);
+        let accounts: BTreeSet<&str> = before
+            .filter_map(|subject| subject.links.account())
+            .chain(changes.account.as_deref())
+            .collect();
+        for account in accounts {
             let key = AccountKey {
                 stripe_account: changes.subject.tenant.stripe_account.clone(),
                 account: account.to_owned(),
@@ -280,18 +291,21 @@ impl Billing {
 
     async fn settle(
         &self,
-        lease: &Lease,
+        claimed: &ClaimedEvent,
         settlement: Settlement,
         subject: Option<String>,
     ) -> Result<&'static str, StoreError> {
         let outcome = outcome(&settlement);
-        let settled = Settled { subject, ..self.settled(settlement, None) };
-        let held = self.inner.store.settle(lease, &settled).await?;
+        let effects = match &settlement {
+            Settlement::Dead(failure) => Effects {
+                shadow: self.inner.shadow,
+                ..dead_event(&claimed.event.key.id, &claimed.event.event_type, failure)
+            },
+            _ => Effects::default(),
+        };
+        let settled = Settled { settlement, subject, effects, now: self.inner.clock.now() };
+        let held = self.inner.store.settle(&claimed.lease, &settled).await?;
         Ok(if held { outcome } else { "lost" })
-    }
-
-    fn settled(&self, settlement: Settlement, subject: Option<String>) -> Settled {
-        Settled { settlement, subject, now: self.inner.clock.now() }
     }
 }
 

@@ -1,9 +1,12 @@
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{EventRow, Inner, MemoryStore, OutboxRow, QueueState, due};
-use crate::changes::{Changes, OutboxEntry, Settlement};
-use crate::error::{ErrorKind, StoreError};
+use super::{EventRow, Inner, MemoryStore, QueueState, SubjectRow, due};
+use crate::changes::{Adoption, Changes, OutboxEntry, Settlement};
+use crate::error::StoreError;
+use crate::keys::SubjectKey;
 use crate::queue::{ClaimRequest, Failure, Lease};
 use crate::state::Subject;
 use crate::store::{
@@ -34,6 +37,7 @@ impl EventStore for MemoryStore {
             reason: None,
             message: None,
             differs: false,
+            anomalies: None,
         };
         inner.events.insert(seq, row);
         Ok(Receipt::Stored)
@@ -58,20 +62,15 @@ impl EventStore for MemoryStore {
         Ok(claimed.collect())
     }
 
-    async fn load(&self, request: &LoadRequest) -> Result<Subject, StoreError> {
+    async fn load(&self, request: &LoadRequest) -> Result<Vec<Subject>, StoreError> {
         let inner = self.lock();
-        let mut subject = Subject::new(request.subject.clone());
-        if let Some(row) = inner.subjects.get(&request.subject) {
-            subject.version = row.version;
-            subject.links = row.links.clone();
-            subject.records = row
-                .records
-                .iter()
-                .filter(|(object, (_, current))| *current || request.objects.contains(object))
-                .map(|(object, (record, _))| (object.clone(), record.clone()))
-                .collect();
-        }
-        Ok(subject)
+        let ids: BTreeSet<&String> = request.ids.iter().collect();
+        let loaded = ids.into_iter().filter_map(|id| {
+            let key = SubjectKey { tenant: request.tenant.clone(), id: id.clone() };
+            let row = inner.subjects.get(&key)?;
+            Some(row.read(&key, |object, current| current || request.objects.contains(object)))
+        });
+        Ok(loaded.collect())
     }
 
     async fn commit(&self, lease: &Lease, changes: &Changes) -> Result<Commit, StoreError> {
@@ -79,23 +78,34 @@ impl EventStore for MemoryStore {
         if !inner.holds(lease) {
             return Ok(Commit::LeaseLost);
         }
-        let version = inner.subjects.get(&changes.subject).map_or(0, |row| row.version);
-        if version != changes.expected_version {
+        let version = |id: &str| {
+            let key = SubjectKey { tenant: changes.subject.tenant.clone(), id: id.to_owned() };
+            inner.subjects.get(&key).map_or(0, |row| row.version)
+        };
+        let moved = changes.adopted.iter().any(|name| version(&name.id) != name.expected_version);
+        if moved || version(&changes.subject.id) != changes.expected_version {
             return Ok(Commit::Conflict);
         }
-        let new = inner.new_entries(changes)?;
+        let new = inner.new_entries(&changes.subject.tenant, &changes.effects)?;
         inner.write(lease, changes, new);
         Ok(Commit::Done)
     }
 
     async fn settle(&self, lease: &Lease, settled: &Settled) -> Result<bool, StoreError> {
         let mut inner = self.lock();
-        let held = inner.holds(lease);
-        if held && let Some(row) = inner.events.get_mut(&lease.seq) {
-            row.subject = settled.subject.clone().or_else(|| row.subject.take());
+        let Some(row) = inner.events.get(&lease.seq).filter(|_| inner.holds(lease)) else {
+            return Ok(false);
+        };
+        let id = settled.subject.clone().or_else(|| row.subject.clone());
+        let tenant = row.event.key.tenant.clone();
+        let subject = SubjectKey { tenant, id: id.clone().unwrap_or(row.event.key.id.clone()) };
+        let new = inner.new_entries(&subject.tenant, &settled.effects)?;
+        inner.tell(&subject, &settled.effects, new, settled.now);
+        if let Some(row) = inner.events.get_mut(&lease.seq) {
+            row.subject = id;
             row.settle(&settled.settlement, settled.now);
         }
-        Ok(held)
+        Ok(true)
     }
 
     async fn release_parked(&self, catalog: &str, now: DateTime<Utc>) -> Result<u64, StoreError> {
@@ -110,37 +120,23 @@ impl Inner {
         self.events.get(&lease.seq).is_some_and(|row| row.queue.is_held("processing", lease))
     }
 
-    /// The entries whose keys are new; an error when a key stands for another fact.
-    fn new_entries<'a>(&self, changes: &'a Changes) -> Result<Vec<&'a OutboxEntry>, StoreError> {
-        let mut new: Vec<&OutboxEntry> = Vec::new();
-        for entry in &changes.outbox {
-            let key = (changes.subject.tenant.clone(), entry.key.clone());
-            let stored = self.outbox_keys.get(&key).and_then(|seq| self.outbox.get(seq));
-            let twin = new.iter().find(|other| other.key == entry.key).copied();
-            match stored.map(|row| &row.entry).or(twin) {
-                Some(known) if known.event == entry.event => {}
-                Some(_) => {
-                    let message = format!("outbox key {} stands for another fact", entry.key);
-                    return Err(StoreError::new(ErrorKind::KeyReused, message));
-                }
-                None => new.push(entry),
-            }
-        }
-        Ok(new)
-    }
-
-    fn write(&mut self, lease: &Lease, changes: &Changes, new: Vec<&OutboxEntry>) {
+    fn write(&mut self, lease: &Lease, changes: &Changes, new: Vec<OutboxEntry>) {
         let Changes {
             subject,
             expected_version,
             links,
             account,
             records,
-            outbox: _, // Checked before; `new` holds what is not there yet.
+            adopted,
+            effects,
             settlement,
+            anomalies,
             release_parked,
             now,
         } = changes;
+        for name in adopted {
+            self.adopt(subject, name);
+        }
         let row = self.subjects.entry(subject.clone()).or_default();
         row.version = expected_version + 1;
         row.links = links.clone();
@@ -148,13 +144,7 @@ impl Inner {
         for write in records {
             row.records.insert(write.record.object(), (write.record.clone(), write.current));
         }
-        for entry in new {
-            let seq = self.outbox.last_key_value().map_or(1, |(seq, _)| seq + 1);
-            self.outbox_keys.insert((subject.tenant.clone(), entry.key.clone()), seq);
-            let queue = QueueState::new("pending", *now);
-            let row = OutboxRow { entry: entry.clone(), subject: subject.clone(), queue };
-            self.outbox.insert(seq, row);
-        }
+        self.tell(subject, effects, new, *now);
         // Before the event itself is settled: its own commit does not release it.
         if *release_parked {
             let own = |row: &EventRow| {
@@ -165,7 +155,34 @@ impl Inner {
         }
         if let Some(row) = self.events.get_mut(&lease.seq) {
             row.subject = Some(subject.id.clone());
+            row.anomalies = (!anomalies.is_empty()).then(|| anomalies.join(" "));
             row.settle(settlement, *now);
+        }
+    }
+
+    /// Makes an id another name of a subject.
+    fn adopt(&mut self, subject: &SubjectKey, name: &Adoption) {
+        let key = SubjectKey { tenant: subject.tenant.clone(), id: name.id.clone() };
+        let row = SubjectRow {
+            version: name.expected_version + 1,
+            owner: Some(subject.id.clone()),
+            links: name.links.clone(),
+            ..SubjectRow::default()
+        };
+        self.subjects.insert(key.clone(), row);
+        if name.had_state {
+            let about = |row: &&mut EventRow| {
+                row.event.key.tenant == key.tenant && row.subject.as_ref() == Some(&key.id)
+            };
+            for row in self.events.values_mut().filter(about) {
+                row.subject = Some(subject.id.clone());
+            }
+            for row in self.outbox.values_mut().filter(|row| row.subject == key) {
+                row.subject = subject.clone();
+            }
+            for ticket in self.tickets.values_mut().filter(|ticket| ticket.subject == key) {
+                ticket.subject = subject.clone();
+            }
         }
     }
 

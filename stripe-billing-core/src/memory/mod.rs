@@ -1,6 +1,8 @@
 //! A store in memory: the reference that plugins are measured against, and the store of fast tests.
 
+mod effects;
 mod inbox;
+mod maintain;
 mod outbox;
 mod read;
 
@@ -11,8 +13,9 @@ use chrono::{DateTime, Utc};
 
 use crate::keys::{EventKey, SubjectKey, Tenant};
 use crate::queue::{ClaimRequest, Lease};
-use crate::state::{Links, ObjectRef, Record};
-use crate::store::{Call, ReceivedEvent};
+use crate::state::{Links, ObjectRef, Record, Subject};
+use crate::store::{AuditLine, Call, ReceivedEvent, Records};
+use crate::ticket::Ticket;
 
 /// Keeps everything in memory and nothing beyond the process. Clones share one store.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +31,8 @@ struct Inner {
     outbox: BTreeMap<i64, OutboxRow>,
     outbox_keys: HashMap<(Tenant, String), i64>,
     calls: HashMap<String, Call>,
+    tickets: BTreeMap<i64, Ticket>,
+    audit: Vec<AuditLine>,
 }
 
 #[derive(Debug)]
@@ -39,11 +44,13 @@ struct EventRow {
     reason: Option<String>,
     message: Option<String>,
     differs: bool,
+    anomalies: Option<String>,
 }
 
 #[derive(Debug, Default)]
 struct SubjectRow {
     version: i64,
+    owner: Option<String>,
     links: Links,
     account: Option<String>,
     records: BTreeMap<ObjectRef, (Record, bool)>,
@@ -54,6 +61,25 @@ struct OutboxRow {
     entry: crate::changes::OutboxEntry,
     subject: SubjectKey,
     queue: QueueState,
+}
+
+impl SubjectRow {
+    fn read(&self, key: &SubjectKey, wanted: impl Fn(&ObjectRef, bool) -> bool) -> Subject {
+        let records = self.records.iter().filter(|(object, (_, current))| wanted(object, *current));
+        Subject {
+            key: key.clone(),
+            version: self.version,
+            owner: self.owner.clone(),
+            links: self.links.clone(),
+            records: records
+                .map(|(object, (record, _))| (object.clone(), record.clone()))
+                .collect(),
+        }
+    }
+
+    fn all(&self, key: &SubjectKey, records: Records) -> Subject {
+        self.read(key, |_, current| current || records == Records::All)
+    }
 }
 
 /// The columns that both queues share.

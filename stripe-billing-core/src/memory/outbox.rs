@@ -48,6 +48,7 @@ impl OutboxRow {
     fn settle(&mut self, delivery: &Delivery) {
         match delivery {
             Delivery::Done => self.queue.rest("done", None),
+            Delivery::Dropped => self.queue.rest("dropped", None),
             Delivery::Retry { due, failure: _ } => {
                 self.queue.attempts += 1;
                 self.queue.rest("pending", Some(*due));

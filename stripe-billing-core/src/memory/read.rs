@@ -1,11 +1,17 @@
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{EventRow, MemoryStore};
+use super::{EventRow, MemoryStore, OutboxRow};
 use crate::error::StoreError;
-use crate::keys::AccountKey;
+use crate::keys::{AccountKey, SubjectKey, Tenant};
 use crate::state::Subject;
-use crate::store::{EventQuery, EventSummary, Inspect, Stats};
+use crate::store::{
+    AuditLine, AuditQuery, EventQuery, EventRange, EventSummary, Inspect, Records, Stats,
+    StoredEvent, TicketQuery,
+};
+use crate::ticket::Ticket;
 
 #[async_trait]
 impl Inspect for MemoryStore {
@@ -13,6 +19,7 @@ impl Inspect for MemoryStore {
         &self,
         account: &AccountKey,
         livemode: Option<bool>,
+        records: Records,
     ) -> Result<Vec<Subject>, StoreError> {
         let inner = self.lock();
         let belongs = inner.subjects.iter().filter(|(key, row)| {
@@ -20,18 +27,38 @@ impl Inspect for MemoryStore {
                 && key.tenant.stripe_account == account.stripe_account
                 && livemode.is_none_or(|mode| key.tenant.livemode == mode)
         });
-        let subjects = belongs.map(|(key, row)| Subject {
-            key: key.clone(),
-            version: row.version,
-            links: row.links.clone(),
-            records: row
-                .records
-                .iter()
-                .filter(|(_, (_, current))| *current)
-                .map(|(object, (record, _))| (object.clone(), record.clone()))
-                .collect(),
-        });
-        Ok(subjects.collect())
+        Ok(belongs.map(|(key, row)| row.all(key, records)).collect())
+    }
+
+    async fn subject(&self, key: &SubjectKey) -> Result<Option<Subject>, StoreError> {
+        let inner = self.lock();
+        let owner = inner.subjects.get(key).and_then(|row| row.owner.clone());
+        let key = match owner {
+            Some(id) => SubjectKey { tenant: key.tenant.clone(), id },
+            None => key.clone(),
+        };
+        Ok(inner.subjects.get(&key).map(|row| row.all(&key, Records::All)))
+    }
+
+    async fn notices(
+        &self,
+        tenant: &Tenant,
+        subjects: &[String],
+        now: DateTime<Utc>,
+    ) -> Result<BTreeMap<String, u64>, StoreError> {
+        let inner = self.lock();
+        let counts = |row: &&OutboxRow| {
+            row.entry.message.is_notice()
+                && row.subject.tenant == *tenant
+                && subjects.contains(&row.subject.id)
+                && row.queue.status != "dropped"
+                && (row.queue.status != "pending" || row.queue.is_due(now))
+        };
+        let mut notices = BTreeMap::new();
+        for row in inner.outbox.values().filter(counts) {
+            *notices.entry(row.entry.message.kind().to_owned()).or_default() += 1;
+        }
+        Ok(notices)
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Vec<EventSummary>, StoreError> {
@@ -42,25 +69,42 @@ impl Inspect for MemoryStore {
                 && query.event_type.as_ref().is_none_or(|kind| *kind == row.event.event_type)
                 && query.subject.as_ref().is_none_or(|id| Some(id) == row.subject.as_ref())
         };
-        let limit = usize::try_from(query.limit.min(1_000)).unwrap_or(1_000);
         let newest_first = inner.events.range(..before).rev();
-        Ok(newest_first
-            .filter(|(_, row)| wanted(row))
-            .take(limit)
-            .map(|(seq, row)| EventSummary {
-                seq: *seq,
-                key: row.event.key.clone(),
-                event_type: row.event.event_type.clone(),
-                status: row.queue.status.to_owned(),
-                reason: row.reason.clone(),
-                message: row.message.clone(),
-                subject: row.subject.clone(),
-                created: row.event.created,
-                received_at: row.event.received_at,
-                attempts: row.queue.attempts,
-                differs: row.differs,
-            })
-            .collect())
+        let page = newest_first.filter(|(_, row)| wanted(row)).take(page(query.limit));
+        Ok(page.map(|(seq, row)| row.summary(*seq)).collect())
+    }
+
+    async fn events_by_id(&self, id: &str) -> Result<Vec<StoredEvent>, StoreError> {
+        let inner = self.lock();
+        let same = inner.events.iter().filter(|(_, row)| row.event.key.id == id);
+        Ok(same.map(|(seq, row)| row.stored(*seq)).collect())
+    }
+
+    async fn stored_events(&self, range: &EventRange) -> Result<Vec<StoredEvent>, StoreError> {
+        let inner = self.lock();
+        let limit = usize::try_from(range.limit.min(10_000)).unwrap_or(10_000);
+        let chosen = inner.events.iter().filter(|(seq, row)| range.holds(**seq, row)).take(limit);
+        Ok(chosen.map(|(seq, row)| row.stored(*seq)).collect())
+    }
+
+    async fn tickets(&self, query: &TicketQuery) -> Result<Vec<Ticket>, StoreError> {
+        let inner = self.lock();
+        let wanted = |ticket: &&Ticket| {
+            query.status.is_none_or(|status| status == ticket.status)
+                && query.subject.as_ref().is_none_or(|id| *id == ticket.subject.id)
+        };
+        let newest_first = inner.tickets.range(..query.after.unwrap_or(i64::MAX)).rev();
+        let page = newest_first.map(|(_, ticket)| ticket).filter(wanted).take(page(query.limit));
+        Ok(page.cloned().collect())
+    }
+
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditLine>, StoreError> {
+        let inner = self.lock();
+        let wanted = |line: &&AuditLine| {
+            query.after.is_none_or(|after| line.seq < after)
+                && query.subject.as_ref().is_none_or(|id| *id == line.subject.id)
+        };
+        Ok(inner.audit.iter().rev().filter(wanted).take(page(query.limit)).cloned().collect())
     }
 
     async fn stats(&self, now: DateTime<Utc>) -> Result<Stats, StoreError> {
@@ -84,5 +128,37 @@ impl Inspect for MemoryStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+}
+
+fn page(limit: u32) -> usize {
+    usize::try_from(limit.min(1_000)).unwrap_or(1_000)
+}
+
+impl EventRow {
+    fn summary(&self, seq: i64) -> EventSummary {
+        EventSummary {
+            seq,
+            key: self.event.key.clone(),
+            event_type: self.event.event_type.clone(),
+            status: self.queue.status.to_owned(),
+            reason: self.reason.clone(),
+            message: self.message.clone(),
+            subject: self.subject.clone(),
+            created: self.event.created,
+            received_at: self.event.received_at,
+            attempts: self.queue.attempts,
+            differs: self.differs,
+            anomalies: self.anomalies.clone(),
+        }
+    }
+
+    fn stored(&self, seq: i64) -> StoredEvent {
+        StoredEvent {
+            summary: self.summary(seq),
+            kind: self.event.kind,
+            api_version: self.event.api_version.clone(),
+            payload: self.event.payload.clone(),
+        }
     }
 }

@@ -7,22 +7,68 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LinkSource {
+    /// An operator said so.
+    Operator,
     /// The customer's metadata.
     CustomerMetadata,
     /// A subscription's metadata.
     SubscriptionMetadata,
     /// The metadata of a checkout session, which only the app can set.
     SessionMetadata,
+    /// A payment's metadata.
+    PaymentMetadata,
     /// A session's `client_reference_id`. A payment link takes it from the URL: a claim, not a
     /// proof, so it links what nothing else does and never links anew.
     ClientReference,
 }
 
-/// Which account each source names. A join-semilattice: of one source the newest claim holds, of a
-/// session's `client_reference_id` the oldest.
+/// What kind of object a subject is named by, the best first: a subject is its customer, and where
+/// none is known, the best of the objects that are known to belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Anchor {
+    /// A customer.
+    Customer,
+    /// A payment intent.
+    PaymentIntent,
+    /// A checkout session.
+    CheckoutSession,
+    /// A charge.
+    Charge,
+    /// An invoice.
+    Invoice,
+    /// Anything else that came without a customer.
+    Other,
+}
+
+/// An id that names a subject; the best name orders first.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Name {
+    /// What it is the id of.
+    pub anchor: Anchor,
+    /// Stripe's id.
+    pub id: String,
+}
+
+impl Name {
+    /// A name.
+    pub fn new(anchor: Anchor, id: impl Into<String>) -> Self {
+        Self { anchor, id: id.into() }
+    }
+}
+
+/// Which account each source names, and by which ids a subject without a customer is known. A
+/// join-semilattice: of one source the newest claim holds, of a session's `client_reference_id` the
+/// oldest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Links(BTreeMap<LinkSource, Claim>);
+pub struct Links {
+    claims: BTreeMap<LinkSource, Claim>,
+    /// Empty for a customer, of whose names there is no end.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    names: BTreeSet<Name>,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Claim {
@@ -38,13 +84,28 @@ impl Links {
 
     /// Joins other links.
     pub fn merge(&mut self, other: &Self) {
-        for (source, claim) in &other.0 {
+        for (source, claim) in &other.claims {
             self.join(*source, claim.clone());
+        }
+        self.names.extend(other.names.iter().cloned());
+    }
+
+    /// Makes these the names of a subject that has no customer; with a customer among them there
+    /// are none to keep.
+    pub(crate) fn name(&mut self, names: &BTreeSet<Name>) {
+        self.names.extend(names.iter().cloned());
+        if self.names.first().is_some_and(|name| name.anchor == Anchor::Customer) {
+            self.names.clear();
         }
     }
 
+    /// The ids by which a subject without a customer is known; none for a customer.
+    pub fn names(&self) -> &BTreeSet<Name> {
+        &self.names
+    }
+
     fn join(&mut self, source: LinkSource, claim: Claim) {
-        let kept = self.0.entry(source).or_insert_with(|| claim.clone());
+        let kept = self.claims.entry(source).or_insert_with(|| claim.clone());
         let wins = match source {
             LinkSource::ClientReference => claim < *kept,
             _ => claim > *kept,
@@ -56,12 +117,12 @@ impl Links {
 
     /// The account it belongs to, by the most trusted source.
     pub fn account(&self) -> Option<&str> {
-        self.0.values().next().map(|claim| claim.account.as_str())
+        self.claims.values().next().map(|claim| claim.account.as_str())
     }
 
     /// Whether the sources disagree; an operator should look.
     pub fn is_contested(&self) -> bool {
-        self.0.values().map(|claim| &claim.account).collect::<BTreeSet<_>>().len() > 1
+        self.claims.values().map(|claim| &claim.account).collect::<BTreeSet<_>>().len() > 1
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every record is a join-semilattice and every event is a set of records to join, so that any
 //! order and any duplication of a history ends in one state.
 
+mod family;
 mod lifecycle;
 mod links;
 mod patch;
@@ -10,11 +11,12 @@ mod record;
 mod subject;
 mod versions;
 
+pub use family::{Family, Loaded, Resolved};
 pub use lifecycle::{State, TRANSITIONS, Transition, mermaid};
-pub use links::{LinkSource, Links};
+pub use links::{Anchor, LinkSource, Links, Name};
 pub use patch::Patch;
 pub use record::{
-    CheckoutRecord, CustomerRecord, InvoiceRecord, ObjectKind, ObjectRef, Record,
-    SubscriptionRecord,
+    CheckoutRecord, CustomerRecord, EntitlementsRecord, InvoiceRecord, ObjectKind, ObjectRef,
+    PaymentMethodRecord, PaymentRecord, PriceChange, Record, SubscriptionRecord,
 };
 pub use subject::Subject;

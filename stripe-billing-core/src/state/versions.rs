@@ -23,13 +23,15 @@ pub(crate) enum Rank {
     Created,
     Updated,
     Deleted,
+    /// Fetched from Stripe, when the subject had this version: what counts is the last fetch.
+    Live(i64),
 }
 
 impl Rank {
     pub(crate) fn of(event_type: &str) -> Self {
         match event_type.rsplit('.').next() {
             Some("created") => Self::Created,
-            Some("deleted") => Self::Deleted,
+            Some("deleted" | "detached") => Self::Deleted,
             _ => Self::Updated,
         }
     }
@@ -121,6 +123,25 @@ impl<T: Snapshot> Versions<T> {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether these snapshots, joined to the kept ones, leave open which one of their second is
+    /// the last: their events do not tell, or they came after somebody looked.
+    pub(crate) fn is_tied_by(&self, arrived: &Self) -> bool {
+        let Some(new) = arrived.0.last() else { return false };
+        let newest: Vec<&Head<T>> =
+            self.0.iter().filter(|head| Some(head.age()) == self.0.last().map(Head::age)).collect();
+        let (live, told): (Vec<&Head<T>>, Vec<&Head<T>>) =
+            newest.into_iter().partition(|head| matches!(head.rank, Rank::Live(_)));
+        let among = told.iter().any(|head| head.age() == new.age() && head.print == new.print);
+        match live.last() {
+            Some(live) => among && live.print != new.print,
+            None => among && told.len() > 1 && !is_walk(&told),
+        }
+    }
+
     /// When the newest snapshots were made, Unix seconds.
     pub(crate) fn stamp(&self) -> Option<i64> {
         self.0.last().map(|head| head.stamp)
@@ -149,7 +170,7 @@ impl<T: Snapshot> Versions<T> {
 /// Where steps are missing, or say nothing of each other, the highest by rank, progress and content
 /// is picked.
 fn last<'a, T>(heads: &'a [Head<T>], base: Option<&str>) -> Option<&'a Head<T>> {
-    if heads.len() <= 1 {
+    if heads.len() <= 1 || heads.last().is_some_and(|head| matches!(head.rank, Rank::Live(_))) {
         return heads.last();
     }
     let entered =
@@ -165,4 +186,13 @@ fn last<'a, T>(heads: &'a [Head<T>], base: Option<&str>) -> Option<&'a Head<T>> 
         heads.iter().rfind(|head| head.print == began)
     };
     end.or_else(circle).or(heads.last())
+}
+
+/// Whether the events of one second follow from each other without a gap and end in one state.
+fn is_walk<T>(heads: &[&Head<T>]) -> bool {
+    let left = |print: &str| heads.iter().any(|head| head.before.as_deref() == Some(print));
+    let entered = |print: &str| heads.iter().any(|head| head.print == print);
+    let ends = heads.iter().filter(|head| !left(&head.print)).count();
+    let begins = heads.iter().filter(|head| !head.before.as_deref().is_some_and(entered)).count();
+    (ends, begins) == (1, 1)
 }

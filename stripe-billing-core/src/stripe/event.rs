@@ -19,6 +19,9 @@ pub struct Event {
     pub object: Value,
     /// The same object before the event, where Stripe says what changed (`previous_attributes`).
     pub before: Option<Value>,
+    /// Set when the object was fetched on account of the event and is not the event's own: the
+    /// subject's version at the time.
+    pub(crate) live: Option<i64>,
 }
 
 /// The body was signed by Stripe but cannot be read as an event.
@@ -60,7 +63,20 @@ impl Event {
             created: raw.created,
             object: raw.data.object,
             before,
+            live: None,
         })
+    }
+
+    /// The same occasion with the object as it is at Stripe now, read when the subject had this
+    /// version.
+    pub(crate) fn with_live(&self, object: Value, version: i64) -> Self {
+        Self { object, before: None, live: Some(version), ..self.clone() }
+    }
+
+    /// When it happened, Unix seconds; 0 when its own stamp is not believed, so that it gives way
+    /// to any other.
+    pub fn stamp(&self) -> i64 {
+        if field::is_plausible(self.created) { self.created } else { 0 }
     }
 
     /// The kind of object it carries, as Stripe names it (`subscription`, `invoice`, ...).

@@ -1,5 +1,6 @@
 //! Stripe, as far as billing needs it: the API calls and tolerant views over its objects.
 
+mod anomaly;
 mod api;
 #[cfg(feature = "client")]
 mod client;
@@ -7,6 +8,7 @@ mod event;
 pub(crate) mod field;
 pub mod objects;
 
+pub(crate) use anomaly::anomalies;
 pub use api::{
     CancelSubscription, CheckoutLine, CheckoutMode, CheckoutSession, CreateCheckoutSession,
     CreateCustomer, CreatePortalSession, Customer, IdempotencyKey, InvalidIdempotencyKey, List,

@@ -1,0 +1,98 @@
+//! Work for humans that follows from records.
+
+use super::Terms;
+use crate::changes::{Effects, OutboxEntry};
+use crate::notice::{Notice, NoticeKind, ticket_opened};
+use crate::queue::Failure;
+use crate::state::{ObjectRef, PaymentRecord, Record, Subject};
+use crate::ticket::{TicketKind, TicketPriority, TicketWrite};
+
+/// Tickets that a payment's disputes and fraud warnings open, update and close.
+pub(super) fn of(
+    before: Option<&Record>,
+    after: &Record,
+    terms: &Terms<'_>,
+    effects: &mut Effects,
+) {
+    let Record::Payment(payment) = after else { return };
+    let known = match before {
+        Some(Record::Payment(payment)) => Some(payment),
+        _ => None,
+    };
+    let was = known.map(|known| wanted(known, after.object(), terms)).unwrap_or_default();
+    for ticket in wanted(payment, after.object(), terms) {
+        let told = was.iter().find(|told| told.key == ticket.key);
+        if told.is_some_and(|told| *told == ticket) {
+            continue;
+        }
+        if ticket.open && told.is_none_or(|told| !told.open) {
+            effects.outbox.push(OutboxEntry::from(ticket_opened(&ticket.key)));
+        }
+        if ticket.open || told.is_some() {
+            effects.tickets.push(ticket);
+        }
+    }
+}
+
+/// The sources that name the subject's account disagree.
+pub(super) fn contested(subject: &Subject, terms: &Terms<'_>, effects: &mut Effects) {
+    let key = format!("contested_link:{}", subject.key.id);
+    effects.outbox.push(OutboxEntry::from(ticket_opened(&key)));
+    effects.tickets.push(TicketWrite {
+        key,
+        kind: TicketKind::ContestedLink,
+        priority: TicketPriority::Normal,
+        open: true,
+        object: None,
+        event: Some(terms.event.to_owned()),
+        title: "the sources that name this customer's account disagree".to_owned(),
+        due_by: None,
+    });
+}
+
+/// An event failed for good, and somebody has to look.
+pub(crate) fn dead_event(id: &str, event_type: &str, failure: &Failure) -> Effects {
+    let key = format!("dead_event:{id}");
+    let notices = [Notice::of(NoticeKind::EventDead, id), ticket_opened(&key)];
+    let ticket = TicketWrite {
+        key,
+        kind: TicketKind::DeadEvent,
+        priority: TicketPriority::High,
+        open: true,
+        object: None,
+        event: Some(id.to_owned()),
+        title: format!("{event_type} failed for good: {}", failure.code),
+        due_by: None,
+    };
+    let outbox = notices.map(OutboxEntry::from).to_vec();
+    Effects { outbox, tickets: vec![ticket], ..Effects::default() }
+}
+
+fn wanted(payment: &PaymentRecord, object: ObjectRef, terms: &Terms<'_>) -> Vec<TicketWrite> {
+    let ticket = |key: String, kind, priority, open, title: String, due_by| TicketWrite {
+        key,
+        kind,
+        priority,
+        open,
+        object: Some(object.clone()),
+        event: Some(terms.event.to_owned()),
+        title,
+        due_by,
+    };
+    let disputes = payment.disputes().map(|dispute| {
+        let waits = dispute.status.is_open() && !dispute.has_evidence;
+        let priority = if waits { TicketPriority::High } else { TicketPriority::Normal };
+        let reason = dispute.reason.as_deref().unwrap_or("no reason given");
+        let title = format!("dispute {}: {} ({reason})", dispute.id, dispute.status.as_str());
+        let key = format!("dispute:{}", dispute.id);
+        ticket(key, TicketKind::Dispute, priority, dispute.status.is_open(), title, dispute.due_by)
+    });
+    let warnings = payment.warnings().map(|warning| {
+        let kind = warning.fraud_type.as_deref().unwrap_or("unknown");
+        let title = format!("early fraud warning {} ({kind})", warning.id);
+        let key = format!("fraud_warning:{}", warning.id);
+        let open = warning.actionable;
+        ticket(key, TicketKind::FraudWarning, TicketPriority::High, open, title, None)
+    });
+    disputes.chain(warnings).collect()
+}

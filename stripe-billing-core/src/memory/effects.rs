@@ -1,0 +1,101 @@
+use chrono::{DateTime, Utc};
+
+use super::{Inner, OutboxRow, QueueState};
+use crate::changes::{Effects, OutboxEntry};
+use crate::error::{ErrorKind, StoreError};
+use crate::keys::{SubjectKey, Tenant};
+use crate::store::AuditLine;
+use crate::ticket::{Ticket, TicketStatus, TicketWrite};
+
+impl Inner {
+    /// The entries whose keys are new; an error when a key stands for another message.
+    pub(super) fn new_entries(
+        &self,
+        tenant: &Tenant,
+        effects: &Effects,
+    ) -> Result<Vec<OutboxEntry>, StoreError> {
+        let mut new: Vec<OutboxEntry> = Vec::new();
+        for entry in &effects.outbox {
+            let key = (tenant.clone(), entry.key.clone());
+            let stored = self.outbox_keys.get(&key).and_then(|seq| self.outbox.get(seq));
+            let twin = new.iter().find(|other| other.key == entry.key);
+            match stored.map(|row| &row.entry).or(twin) {
+                Some(known) if known.message == entry.message => {}
+                Some(_) => {
+                    let message = format!("outbox key {} stands for another message", entry.key);
+                    return Err(StoreError::new(ErrorKind::KeyReused, message));
+                }
+                None => new.push(entry.clone()),
+            }
+        }
+        Ok(new)
+    }
+
+    /// Writes what follows from an event beside the state.
+    pub(super) fn tell(
+        &mut self,
+        subject: &SubjectKey,
+        effects: &Effects,
+        new: Vec<OutboxEntry>,
+        now: DateTime<Utc>,
+    ) {
+        let Effects { outbox: _, shadow, tickets, audit } = effects;
+        for entry in new {
+            let seq = self.outbox.last_key_value().map_or(1, |(seq, _)| seq + 1);
+            self.outbox_keys.insert((subject.tenant.clone(), entry.key.clone()), seq);
+            let mut queue = QueueState::new("pending", entry.due.unwrap_or(now));
+            if *shadow {
+                queue.rest("shadow", None);
+            }
+            self.outbox.insert(seq, OutboxRow { entry, subject: subject.clone(), queue });
+        }
+        for write in tickets {
+            self.write_ticket(subject, write, now);
+        }
+        for entry in audit {
+            let seq = self.audit.last().map_or(1, |line| line.seq + 1);
+            let subject = subject.clone();
+            self.audit.push(AuditLine { seq, at: now, subject, entry: entry.clone() });
+        }
+    }
+
+    fn write_ticket(&mut self, subject: &SubjectKey, write: &TicketWrite, now: DateTime<Utc>) {
+        let same = |ticket: &&mut Ticket| {
+            ticket.key == write.key && ticket.subject.tenant == subject.tenant
+        };
+        let known = self.tickets.values_mut().find(same);
+        if known.is_none() && !write.open {
+            return;
+        }
+        let (number, opened_at, count, status) = match known {
+            Some(ticket) => (ticket.number, ticket.opened_at, ticket.count + 1, ticket.status),
+            None => {
+                let number = self.tickets.last_key_value().map_or(1, |(number, _)| number + 1);
+                (number, now, 1, TicketStatus::Open)
+            }
+        };
+        let status = match (write.open, status) {
+            (false, _) => TicketStatus::Resolved,
+            (true, TicketStatus::Resolved) => TicketStatus::Open,
+            (true, status) => status,
+        };
+        let TicketWrite { key, kind, priority, open: _, object, event, title, due_by } =
+            write.clone();
+        let ticket = Ticket {
+            number,
+            key,
+            kind,
+            priority,
+            status,
+            subject: subject.clone(),
+            object,
+            event,
+            title,
+            due_by,
+            count,
+            opened_at,
+            updated_at: now,
+        };
+        self.tickets.insert(number, ticket);
+    }
+}

@@ -1,0 +1,66 @@
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+use super::{EventRow, MemoryStore};
+use crate::error::StoreError;
+use crate::keys::SubjectKey;
+use crate::store::{EventRange, Maintain};
+
+impl EventRange {
+    pub(super) fn holds(&self, seq: i64, row: &EventRow) -> bool {
+        self.from.is_none_or(|from| from <= seq)
+            && self.until.is_none_or(|until| seq <= until)
+            && self.status.as_deref().is_none_or(|status| status == row.queue.status)
+            && self.event_type.as_ref().is_none_or(|kind| *kind == row.event.event_type)
+            && self.subject.as_ref().is_none_or(|id| Some(id) == row.subject.as_ref())
+    }
+}
+
+#[async_trait]
+impl Maintain for MemoryStore {
+    async fn requeue(&self, range: &EventRange, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let mut inner = self.lock();
+        let rests = |row: &EventRow| {
+            matches!(row.queue.status, "processed" | "ignored" | "parked" | "dead")
+                && !row.event.payload.is_empty()
+        };
+        let limit = usize::try_from(range.limit.min(10_000)).unwrap_or(10_000);
+        let chosen =
+            inner.events.iter_mut().filter(|(seq, row)| rests(row) && range.holds(**seq, row));
+        let mut count = 0;
+        for (_, row) in chosen.take(limit) {
+            row.queue.rest("received", Some(now));
+            (row.queue.attempts, row.crashes, row.reason) = (0, 0, None);
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    async fn prune(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
+        let mut inner = self.lock();
+        let old = |row: &&mut EventRow| {
+            matches!(row.queue.status, "processed" | "ignored")
+                && row.event.received_at < before
+                && !row.event.payload.is_empty()
+        };
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let pruned = inner.events.values_mut().filter(old).take(limit);
+        Ok(pruned.map(|row| row.event.payload = Bytes::new()).count() as u64)
+    }
+
+    async fn erase(&self, subject: &SubjectKey) -> Result<u64, StoreError> {
+        let mut inner = self.lock();
+        if let Some(row) = inner.subjects.get_mut(subject) {
+            row.records.clear();
+            row.version += 1;
+        }
+        let about = |row: &&mut EventRow| {
+            row.event.key.tenant == subject.tenant
+                && row.subject.as_ref() == Some(&subject.id)
+                && !row.event.payload.is_empty()
+        };
+        let erased = inner.events.values_mut().filter(about);
+        Ok(erased.map(|row| row.event.payload = Bytes::new()).count() as u64)
+    }
+}

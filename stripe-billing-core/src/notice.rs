@@ -1,0 +1,291 @@
+//! What humans are told, and when it is true.
+
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::state::{
+    InvoiceRecord, ObjectRef, PaymentMethodRecord, PaymentRecord, Record, Subject,
+    SubscriptionRecord,
+};
+use crate::stripe::objects::{
+    BillingReason, CheckoutMode, InvoiceStatus, RefundStatus, SubscriptionStatus,
+};
+use crate::ticket::words;
+
+/// How long before the end of its period a card's expiry is told.
+const CARD_NOTICE: TimeDelta = TimeDelta::days(31);
+/// How long before evidence is due it is told again.
+const DEADLINE_NOTICE: TimeDelta = TimeDelta::hours(72);
+/// How long a refund that only its charge told of waits for the refund itself.
+const REFUND_PATIENCE: TimeDelta = TimeDelta::minutes(10);
+
+words! {
+    /// What a notice says.
+    NoticeKind {
+        /// A payment went through.
+        Receipt = "receipt",
+        /// An attempt to collect an invoice failed.
+        PaymentFailed = "payment_failed",
+        /// An invoice whose collection had failed is paid; told in place of the receipt.
+        PaymentRecovered = "payment_recovered",
+        /// The customer has to confirm a payment.
+        ActionRequired = "action_required",
+        /// Money went back to the customer.
+        Refund = "refund",
+        /// The customer's bank disputes a payment, or inquires.
+        DisputeOpened = "dispute_opened",
+        /// A dispute was won.
+        DisputeWon = "dispute_won",
+        /// A dispute was lost.
+        DisputeLost = "dispute_lost",
+        /// A subscription has ended.
+        SubscriptionCanceled = "subscription_canceled",
+        /// A trial is about to end.
+        TrialEnding = "trial_ending",
+        /// The card of a subscription is about to expire.
+        CardExpiring = "card_expiring",
+        /// A subscription has another price.
+        PlanChanged = "plan_changed",
+        /// A subscription is about to renew.
+        RenewalUpcoming = "renewal_upcoming",
+        /// For operators: a ticket was opened.
+        TicketOpened = "ticket_opened",
+        /// For operators: evidence for a dispute is due soon.
+        DisputeDeadline = "dispute_deadline",
+        /// For operators: an event failed for good.
+        EventDead = "event_dead",
+        /// For operators: a card network warns of fraud.
+        FraudWarning = "fraud_warning",
+    }
+}
+
+impl NoticeKind {
+    /// Whether it is for operators, and not for the customer.
+    pub fn is_internal(self) -> bool {
+        matches!(
+            self,
+            Self::TicketOpened | Self::DisputeDeadline | Self::EventDead | Self::FraudWarning
+        )
+    }
+}
+
+/// Something to tell a human: at most once, and only while it is true. It names what it is about
+/// and carries nothing else; whoever writes it reads the rest from the state.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Notice {
+    /// What it says.
+    #[serde(rename = "notice")]
+    pub kind: NoticeKind,
+    /// The record it is about, if it is about one.
+    pub object: Option<ObjectRef>,
+    /// What tells it from others of the kind: the attempt, the refund, the period's end.
+    pub detail: String,
+}
+
+impl Notice {
+    /// A notice about a record.
+    pub(crate) fn about(kind: NoticeKind, object: ObjectRef, detail: impl ToString) -> Self {
+        Self { kind, object: Some(object), detail: detail.to_string() }
+    }
+
+    /// A notice about no record.
+    pub(crate) fn of(kind: NoticeKind, detail: impl ToString) -> Self {
+        Self { kind, object: None, detail: detail.to_string() }
+    }
+
+    /// Unique in its tenant, and made from the business fact.
+    ///
+    /// ```
+    /// use stripe_billing_core::notice::{Notice, NoticeKind};
+    /// let dead = Notice { kind: NoticeKind::EventDead, object: None, detail: "evt_1".into() };
+    /// assert_eq!(dead.key(), "notice:event_dead:evt_1");
+    /// ```
+    pub fn key(&self) -> String {
+        let kind = self.kind.as_str();
+        match &self.object {
+            None => format!("notice:{kind}:{}", self.detail),
+            Some(object) if self.detail.is_empty() => format!("notice:{kind}:{}", object.id),
+            Some(object) => format!("notice:{kind}:{}:{}", object.id, self.detail),
+        }
+    }
+
+    /// Whether it is true of the subject at a time. What is about no record of Stripe's stays true.
+    pub fn holds(&self, subject: &Subject, now: DateTime<Utc>) -> bool {
+        let Some(object) = &self.object else { return true };
+        notices(subject, object, now).iter().any(|due| due.notice == *self)
+    }
+}
+
+/// A notice that is true, or will be when it is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Due {
+    pub(crate) notice: Notice,
+    /// From when on it may be told.
+    pub(crate) at: DateTime<Utc>,
+}
+
+/// What there is to tell about a record at a time: a pure function of what is known.
+pub(crate) fn notices(subject: &Subject, object: &ObjectRef, now: DateTime<Utc>) -> Vec<Due> {
+    let mut told = Vec::new();
+    match subject.records.get(object) {
+        Some(Record::Subscription(record)) => of_subscription(record, object, now, &mut told),
+        Some(Record::Invoice(record)) => of_invoice(record, object, &mut told),
+        Some(Record::CheckoutSession(record)) => {
+            let paid = record.latest().filter(|view| view.is_fulfilled() && view.invoice.is_none());
+            if let Some(view) = paid
+                && view.mode == Some(CheckoutMode::Payment)
+                && view.amount_total.is_some_and(|amount| amount > 0)
+            {
+                told.push(Notice::about(NoticeKind::Receipt, object.clone(), ""));
+            }
+        }
+        Some(Record::Payment(record)) => {
+            of_payment(record, object, &mut told);
+            let at_once = told.into_iter().map(|notice| Due { notice, at: now });
+            return at_once
+                .chain(deadlines(record, object))
+                .chain(untold(record, object, now))
+                .collect();
+        }
+        Some(Record::PaymentMethod(record)) => {
+            of_payment_method(subject, record, object, now, &mut told);
+        }
+        Some(Record::Customer(_) | Record::Entitlements(_)) | None => {}
+    }
+    told.into_iter().map(|notice| Due { notice, at: now }).collect()
+}
+
+fn of_subscription(
+    record: &SubscriptionRecord,
+    object: &ObjectRef,
+    now: DateTime<Utc>,
+    told: &mut Vec<Notice>,
+) {
+    let Some(view) = record.latest() else { return };
+    let mut tell = |kind, detail: String| told.push(Notice::about(kind, object.clone(), detail));
+    if view.status == SubscriptionStatus::Canceled {
+        tell(NoticeKind::SubscriptionCanceled, String::new());
+    }
+    let ahead = |time: Option<i64>| time.filter(|time| *time > now.timestamp());
+    if let Some(end) = ahead(record.trial_ending)
+        && view.status == SubscriptionStatus::Trialing
+        && view.trial_end == Some(end)
+    {
+        tell(NoticeKind::TrialEnding, end.to_string());
+    }
+    if let Some(end) = ahead(record.renewal_upcoming)
+        && !view.status.is_terminal()
+        && !view.will_cancel()
+    {
+        tell(NoticeKind::RenewalUpcoming, end.to_string());
+    }
+    if let Some(change) = record.price_changes.last()
+        && view.items.iter().any(|item| change.to.contains(&item.price))
+        && view.items.iter().all(|item| change.to.contains(&item.price))
+    {
+        tell(NoticeKind::PlanChanged, change.at.to_string());
+    }
+}
+
+fn of_invoice(record: &InvoiceRecord, object: &ObjectRef, told: &mut Vec<Notice>) {
+    let Some(view) = record.latest() else { return };
+    let first = view.billing_reason == Some(BillingReason::SubscriptionCreate);
+    let mut tell = |kind, detail: String| told.push(Notice::about(kind, object.clone(), detail));
+    match view.status {
+        InvoiceStatus::Paid if view.amount_paid.is_some_and(|paid| paid > 0) => {
+            let failed = !record.failed_attempts.is_empty() || view.attempt_count > 1;
+            let kind = match failed && !first {
+                true => NoticeKind::PaymentRecovered,
+                false => NoticeKind::Receipt,
+            };
+            tell(kind, String::new());
+        }
+        InvoiceStatus::Open | InvoiceStatus::Uncollectible => {
+            // On the very first invoice the customer is there and sees it.
+            if let Some(attempt) = record.failed_attempts.last().filter(|_| !first) {
+                tell(NoticeKind::PaymentFailed, attempt.to_string());
+            }
+            if record.action_required {
+                tell(NoticeKind::ActionRequired, String::new());
+            }
+        }
+        _ => {}
+    }
+}
+
+fn of_payment(record: &PaymentRecord, object: &ObjectRef, told: &mut Vec<Notice>) {
+    let mut tell = |kind, detail: &str| told.push(Notice::about(kind, object.clone(), detail));
+    for refund in record.refunds().filter(|refund| refund.status == RefundStatus::Succeeded) {
+        tell(NoticeKind::Refund, &refund.id);
+    }
+    for dispute in record.disputes() {
+        if dispute.status.is_open() {
+            tell(NoticeKind::DisputeOpened, &dispute.id);
+        } else if dispute.status.is_won() {
+            tell(NoticeKind::DisputeWon, &dispute.id);
+        } else if dispute.status.is_lost() {
+            tell(NoticeKind::DisputeLost, &dispute.id);
+        }
+    }
+    for warning in record.warnings() {
+        tell(NoticeKind::FraudWarning, &warning.id);
+    }
+}
+
+/// A refund that only its charge tells of: told when no refund comes by itself.
+fn untold(record: &PaymentRecord, object: &ObjectRef, now: DateTime<Utc>) -> Option<Due> {
+    let refunded = record.refunded();
+    let notice = Notice::about(NoticeKind::Refund, object.clone(), refunded);
+    let alone = record.refunds.is_empty() && refunded > 0;
+    alone.then(|| Due { notice, at: now + REFUND_PATIENCE })
+}
+
+/// The reminders that evidence is due: from three days before on, while it is missing.
+fn deadlines(record: &PaymentRecord, object: &ObjectRef) -> Vec<Due> {
+    let waiting = record
+        .disputes()
+        .filter(|dispute| dispute.status.is_open() && !dispute.has_evidence && !dispute.past_due);
+    waiting
+        .filter_map(|dispute| {
+            let due_by = DateTime::from_timestamp(dispute.due_by?, 0)?;
+            let notice = Notice::about(NoticeKind::DisputeDeadline, object.clone(), &dispute.id);
+            Some(Due { notice, at: due_by - DEADLINE_NOTICE })
+        })
+        .collect()
+}
+
+/// A card is told of once per expiry, when a subscription would be charged to it.
+fn of_payment_method(
+    subject: &Subject,
+    record: &PaymentMethodRecord,
+    object: &ObjectRef,
+    now: DateTime<Utc>,
+    told: &mut Vec<Notice>,
+) {
+    let Some(view) = record.latest().filter(|_| !record.is_detached()) else { return };
+    let (Some(month), Some(year)) = (view.exp_month, view.exp_year) else { return };
+    let months = |year: i64, month: i64| year * 12 + month;
+    let soon = now + CARD_NOTICE;
+    let this = months(i64::from(now.year()), i64::from(now.month()));
+    let next = months(i64::from(soon.year()), i64::from(soon.month()));
+    let expires = (this..=next).contains(&months(year, month));
+    let renews = subject.subscriptions().filter_map(SubscriptionRecord::latest).any(|view| {
+        matches!(
+            view.status,
+            SubscriptionStatus::Active | SubscriptionStatus::Trialing | SubscriptionStatus::PastDue
+        ) && !view.will_cancel()
+    });
+    if expires && renews {
+        told.push(Notice::about(
+            NoticeKind::CardExpiring,
+            object.clone(),
+            format!("{year}-{month}"),
+        ));
+    }
+}
+
+/// The ticket that a notice is about.
+pub(crate) fn ticket_opened(key: &str) -> Notice {
+    Notice::of(NoticeKind::TicketOpened, key)
+}

@@ -1,0 +1,124 @@
+//! Work for humans that follows from events.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::keys::SubjectKey;
+use crate::state::ObjectRef;
+
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        #[non_exhaustive]
+        pub enum $name { $($(#[$doc])* $variant,)+ }
+
+        impl $name {
+            /// The word that stores and the operator JSON write.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// The value of a word.
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+words! {
+    /// What a ticket is about.
+    TicketKind {
+        /// A dispute waits for evidence, or for the bank.
+        Dispute = "dispute",
+        /// A card network warns of fraud.
+        FraudWarning = "fraud_warning",
+        /// An event failed for good.
+        DeadEvent = "dead_event",
+        /// The sources that name a customer's account disagree.
+        ContestedLink = "contested_link",
+    }
+}
+
+words! {
+    /// How urgent a ticket is.
+    TicketPriority {
+        /// When there is time.
+        Low = "low",
+        /// In the next days.
+        Normal = "normal",
+        /// Today.
+        High = "high",
+    }
+}
+
+words! {
+    /// Where a ticket stands.
+    TicketStatus {
+        /// Nobody has looked yet.
+        Open = "open",
+        /// Somebody is looking.
+        Investigating = "investigating",
+        /// Done.
+        Resolved = "resolved",
+    }
+}
+
+/// Opens, updates or closes the ticket with a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct TicketWrite {
+    /// Made from the business fact: `dispute:dp_1`.
+    pub key: String,
+    /// What it is about.
+    pub kind: TicketKind,
+    /// How urgent it is.
+    pub priority: TicketPriority,
+    /// Whether there is work to do; false closes it.
+    pub open: bool,
+    /// The object it is about.
+    pub object: Option<ObjectRef>,
+    /// The event that told of it.
+    pub event: Option<String>,
+    /// One line for humans, without personal data.
+    pub title: String,
+    /// When it has to be done, Unix seconds.
+    pub due_by: Option<i64>,
+}
+
+/// A ticket as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Ticket {
+    /// Its number; pages go by it.
+    pub number: i64,
+    /// What makes it one ticket.
+    pub key: String,
+    /// What it is about.
+    #[serde(rename = "type")]
+    pub kind: TicketKind,
+    /// How urgent it is.
+    pub priority: TicketPriority,
+    /// Where it stands.
+    pub status: TicketStatus,
+    /// The subject it is about; the event's id where none is known.
+    #[serde(flatten)]
+    pub subject: SubjectKey,
+    /// The object it is about.
+    pub object: Option<ObjectRef>,
+    /// The last event that told of it.
+    pub event: Option<String>,
+    /// One line for humans.
+    pub title: String,
+    /// When it has to be done, Unix seconds.
+    pub due_by: Option<i64>,
+    /// How often it was told.
+    pub count: u32,
+    /// When it was opened.
+    pub opened_at: DateTime<Utc>,
+    /// When it was last told of, or closed.
+    pub updated_at: DateTime<Utc>,
+}
