@@ -11,7 +11,7 @@ use stripe_billing_core::state::State;
 use stripe_billing_core::store::{EventQuery, EventSummary, Inspect, Receipt};
 use stripe_billing_core::webhook::{WebhookSecret, sign};
 use stripe_billing_core::{
-    Billing, BillingBuilder, Clock, ManualClock, MemoryStore, Notification, Notifier, NotifyError,
+    Billing, BillingBuilder, Clock, EventHandler, Fact, ManualClock, MemoryStore, NotifyError,
     Processing,
 };
 
@@ -25,14 +25,14 @@ fn at(seconds: i64) -> DateTime<Utc> {
 /// Keeps what it is given, and fails while told to.
 #[derive(Clone, Debug, Default)]
 struct Recorder {
-    told: Arc<Mutex<Vec<Notification>>>,
+    told: Arc<Mutex<Vec<Fact>>>,
     failing: Arc<Mutex<Option<bool>>>,
 }
 
 impl Recorder {
     fn keys(&self) -> Vec<String> {
         let mut keys: Vec<_> =
-            self.told.lock().expect("not poisoned").iter().map(|n| n.key.clone()).collect();
+            self.told.lock().expect("not poisoned").iter().map(|fact| fact.key.clone()).collect();
         keys.sort();
         keys
     }
@@ -44,14 +44,14 @@ impl Recorder {
 }
 
 #[async_trait]
-impl Notifier for Recorder {
-    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+impl EventHandler for Recorder {
+    async fn handle(&self, fact: &Fact) -> Result<(), NotifyError> {
         match *self.failing.lock().expect("not poisoned") {
             Some(true) => return Err(NotifyError::transient("mail server away")),
             Some(false) => return Err(NotifyError::permanent("no such address")),
             None => {}
         }
-        self.told.lock().expect("not poisoned").push(notification.clone());
+        self.told.lock().expect("not poisoned").push(fact.clone());
         Ok(())
     }
 }
@@ -77,7 +77,7 @@ fn fixture(configure: impl FnOnce(BillingBuilder) -> BillingBuilder) -> Fixture 
     let builder = Billing::builder(store.clone())
         .catalog(catalog(&["price_pro"]))
         .webhook_secrets([SECRET])
-        .notifier(recorder.clone())
+        .on_event(recorder.clone())
         .clock(Arc::clone(&clock));
     let billing = configure(builder).build().expect("a good configuration");
     Fixture { billing, store, recorder, clock }
