@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 /// The first instant that is not believed: 2100-01-01 UTC, in seconds.
-const FAR_FUTURE: i64 = 4_102_444_800;
+pub(crate) const FAR_FUTURE: i64 = 4_102_444_800;
+/// The largest quantity that is believed.
+pub(crate) const MAX_COUNT: i64 = 1_000_000_000;
 
 /// The value at a path of keys.
 pub(crate) fn at<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
@@ -27,6 +29,12 @@ pub(crate) fn id(value: &Value, path: &[&str]) -> Option<String> {
 /// An integer at a path; a number beyond `i64` or with a fraction is not believed.
 pub(crate) fn int(value: &Value, path: &[&str]) -> Option<i64> {
     at(value, path)?.as_i64()
+}
+
+/// A quantity or a number of times at a path; less than none and more than a billion are not
+/// believed.
+pub(crate) fn count(value: &Value, path: &[&str]) -> Option<i64> {
+    int(value, path).filter(|count| (0..=MAX_COUNT).contains(count))
 }
 
 /// A time at a path, in Unix seconds; times before 1970 or from 2100 on are not believed.
@@ -96,6 +104,10 @@ mod tests {
         assert_eq!(int(&value, &["big"]), None);
         assert_eq!(int(&value, &["beyond"]), None);
         assert_eq!(int(&value, &["text"]), None);
+        assert_eq!(count(&value, &["negative"]), None);
+        assert_eq!(count(&value, &["ok"]), None);
+        assert_eq!(count(&json!({"most": MAX_COUNT}), &["most"]), Some(MAX_COUNT));
+        assert_eq!(count(&json!({"none": 0}), &["none"]), Some(0));
         assert_eq!(time(&value, &["far"]), None);
         assert_eq!(time(&value, &["negative"]), None);
         assert_eq!(time(&value, &["ok"]), Some(1_700_000_000));

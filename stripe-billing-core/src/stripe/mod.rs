@@ -1,5 +1,6 @@
 //! Stripe, as far as billing needs it: the API calls and tolerant views over its objects.
 
+pub(crate) mod anomaly;
 mod api;
 #[cfg(feature = "client")]
 mod client;

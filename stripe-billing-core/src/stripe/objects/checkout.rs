@@ -71,6 +71,12 @@ pub struct CheckoutSession {
     pub currency: Option<String>,
     /// When it was created.
     pub created: Option<i64>,
+    /// When it expires unless it is finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
+    /// The payment link that it was opened by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_link: Option<String>,
     /// The app's own notes on it.
     pub metadata: BTreeMap<String, String>,
 }
@@ -91,6 +97,8 @@ impl CheckoutSession {
             amount_total: int(value, &["amount_total"]),
             currency: text(value, &["currency"]),
             created: time(value, &["created"]),
+            expires_at: time(value, &["expires_at"]),
+            payment_link: id(value, &["payment_link"]),
             metadata: metadata(value, &["metadata"]),
         })
     }
@@ -102,5 +110,37 @@ impl CheckoutSession {
                 self.payment_status,
                 Some(CheckoutPayment::Paid | CheckoutPayment::NotRequired)
             )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn reads_a_session_plain_and_expanded() {
+        let plain = json!({"id": "cs_1", "customer": "cus_1", "status": "open",
+            "expires_at": 1_700_086_400, "payment_link": "plink_1", "created": 1_700_000_000,
+            "customer_email": "ada@example.test", "metadata": {}});
+        let mut expanded = plain.clone();
+        expanded["payment_link"] = json!({"id": "plink_1", "active": true});
+        let view = CheckoutSession::from_json(&plain).unwrap();
+        assert_eq!(Some(&view), CheckoutSession::from_json(&expanded).as_ref());
+        assert_eq!(view.expires_at, Some(1_700_086_400));
+        assert_eq!(view.payment_link.as_deref(), Some("plink_1"));
+        let stored = serde_json::to_string(&view).unwrap();
+        assert!(!stored.contains("ada@example.test"), "an address is not kept: {stored}");
+        assert_eq!(serde_json::from_str::<CheckoutSession>(&stored).unwrap(), view);
+    }
+
+    #[test]
+    fn a_session_without_a_link_costs_no_more() {
+        let view =
+            CheckoutSession::from_json(&json!({"id": "cs_1", "payment_link": null})).unwrap();
+        let stored = serde_json::to_value(&view).unwrap();
+        assert!(stored.get("payment_link").is_none() && stored.get("expires_at").is_none());
+        assert_eq!(serde_json::from_value::<CheckoutSession>(stored).unwrap(), view);
     }
 }

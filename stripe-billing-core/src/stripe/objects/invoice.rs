@@ -3,8 +3,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::open_enum;
-use crate::stripe::field::{at, flag, id, int, list, metadata, text, time};
+use super::{CollectionMethod, open_enum};
+use crate::stripe::field::{at, count, flag, id, int, list, metadata, text, time};
+
+/// More attempts than that are not believed; Stripe makes a dozen at most.
+pub(crate) const MAX_ATTEMPTS: i64 = 10_000;
 
 open_enum! {
     /// An invoice's status at Stripe. `Paid` and `Void` are final.
@@ -64,6 +67,9 @@ open_enum! {
 pub struct Invoice {
     /// `in_...`
     pub id: String,
+    /// The number printed on it, once it is finalised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
     /// The customer billed.
     pub customer: Option<String>,
     /// The subscription it bills; `None` for one written by hand.
@@ -72,6 +78,9 @@ pub struct Invoice {
     pub status: InvoiceStatus,
     /// Why it was written.
     pub billing_reason: Option<BillingReason>,
+    /// How it is collected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collection_method: Option<CollectionMethod>,
     /// Three-letter code, lower case.
     pub currency: Option<String>,
     /// Sum of the lines after discounts and tax.
@@ -80,6 +89,24 @@ pub struct Invoice {
     pub amount_due: Option<i64>,
     /// What was paid.
     pub amount_paid: Option<i64>,
+    /// What is still to be paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount_remaining: Option<i64>,
+    /// Sum of all discounts; `None` where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discount_total: Option<i64>,
+    /// The payment that pays it: one that is made before one that is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_intent: Option<String>,
+    /// The charge that pays it, where Stripe names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charge: Option<String>,
+    /// All of its payments where there are several, at most one page.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub payments: Vec<PaymentRef>,
+    /// Whether collection was tried at all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attempted: bool,
     /// How often collection was tried.
     pub attempt_count: i64,
     /// When it will be tried again.
@@ -92,12 +119,35 @@ pub struct Invoice {
     pub created: Option<i64>,
     /// When it was paid.
     pub paid_at: Option<i64>,
+    /// When it was voided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voided_at: Option<i64>,
+    /// When it was given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marked_uncollectible_at: Option<i64>,
+    /// Why it could not be finalised (`customer_tax_location_invalid`, ...).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finalization_error: Option<String>,
     /// What it bills; at most one page of lines.
     pub lines: Vec<InvoiceLine>,
     /// Whether there are lines beyond the first page.
     pub more_lines: bool,
     /// The subscription's metadata as it was when the invoice was finalised.
     pub subscription_metadata: BTreeMap<String, String>,
+    /// The app's own notes on it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// One of several payments of an invoice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PaymentRef {
+    /// By a payment intent, `pi_...`
+    PaymentIntent(String),
+    /// By a charge without one, `ch_...`
+    Charge(String),
 }
 
 /// A line of an invoice.
@@ -120,6 +170,9 @@ pub struct InvoiceLine {
     pub proration: bool,
     /// The subscription item billed.
     pub subscription_item: Option<String>,
+    /// The subscription billed; one invoice may bill several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<String>,
 }
 
 impl Invoice {
@@ -127,25 +180,47 @@ impl Invoice {
     pub fn from_json(value: &Value) -> Option<Self> {
         let details = at(value, &["parent", "subscription_details"]);
         let details = details.or_else(|| at(value, &["subscription_details"]));
+        let payment = payment_of(value);
         Some(Self {
             id: id(value, &["id"])?,
+            number: text(value, &["number"]),
             customer: id(value, &["customer"]),
             subscription: subscription_of(value),
             status: status_of(value),
             billing_reason: text(value, &["billing_reason"]).map(BillingReason::from),
+            collection_method: text(value, &["collection_method"]).map(CollectionMethod::from),
             currency: text(value, &["currency"]),
             total: int(value, &["total"]),
             amount_due: int(value, &["amount_due"]),
             amount_paid: int(value, &["amount_paid"]),
-            attempt_count: int(value, &["attempt_count"]).unwrap_or(0).max(0),
+            amount_remaining: int(value, &["amount_remaining"]),
+            discount_total: discount_total(value),
+            payment_intent: payment
+                .and_then(|payment| id(payment, &["payment", "payment_intent"]))
+                .or_else(|| id(value, &["payment_intent"])),
+            charge: payment
+                .and_then(|payment| id(payment, &["payment", "charge"]))
+                .or_else(|| id(value, &["charge"])),
+            payments: several_payments(value),
+            attempted: flag(value, &["attempted"]),
+            attempt_count: count(value, &["attempt_count"])
+                .filter(|attempts| *attempts <= MAX_ATTEMPTS)
+                .unwrap_or(0),
             next_payment_attempt: time(value, &["next_payment_attempt"]),
             due_date: time(value, &["due_date"]),
             hosted_invoice_url: text(value, &["hosted_invoice_url"]),
             created: time(value, &["created"]),
             paid_at: time(value, &["status_transitions", "paid_at"]),
+            voided_at: time(value, &["status_transitions", "voided_at"]),
+            marked_uncollectible_at: time(
+                value,
+                &["status_transitions", "marked_uncollectible_at"],
+            ),
+            finalization_error: text(value, &["last_finalization_error", "code"]),
             lines: list(value, &["lines"]).iter().filter_map(InvoiceLine::from_json).collect(),
             more_lines: flag(value, &["lines", "has_more"]),
             subscription_metadata: details.map(|d| metadata(d, &["metadata"])).unwrap_or_default(),
+            metadata: metadata(value, &["metadata"]),
         })
     }
 
@@ -173,6 +248,39 @@ fn line_subscription(line: &Value) -> Option<String> {
         .or_else(|| id(line, &["subscription"]))
 }
 
+/// Since basil an invoice may have several payments; up to then it named the only one itself. Of
+/// several, one that is made goes before one that is open, and that before one that was given up.
+fn payment_of(value: &Value) -> Option<&Value> {
+    list(value, &["payments"]).iter().min_by_key(|payment| {
+        match payment.get("status").and_then(Value::as_str) {
+            Some("paid") => 0,
+            Some("canceled") => 2,
+            _ => 1,
+        }
+    })
+}
+
+fn several_payments(value: &Value) -> Vec<PaymentRef> {
+    let payments = list(value, &["payments"]);
+    if payments.len() < 2 {
+        return Vec::new();
+    }
+    let payment_ref = |payment| {
+        id(payment, &["payment", "payment_intent"])
+            .map(PaymentRef::PaymentIntent)
+            .or_else(|| id(payment, &["payment", "charge"]).map(PaymentRef::Charge))
+    };
+    payments.iter().filter_map(payment_ref).collect()
+}
+
+/// A sum with an unreadable part is not believed.
+fn discount_total(value: &Value) -> Option<i64> {
+    let amounts = list(value, &["total_discount_amounts"]);
+    let mut amounts = amounts.iter().map(|discount| int(discount, &["amount"]));
+    let first = amounts.next()??;
+    amounts.try_fold(first, |sum, amount| sum.checked_add(amount?))
+}
+
 /// Old payloads also say `paid`; a null status happens while an invoice is being written.
 fn status_of(value: &Value) -> InvoiceStatus {
     match text(value, &["status"]) {
@@ -193,7 +301,7 @@ impl InvoiceLine {
             price: id(value, &["pricing", "price_details", "price"])
                 .or_else(|| id(value, &["price"]))
                 .or_else(|| id(value, &["plan"])),
-            quantity: int(value, &["quantity"]),
+            quantity: count(value, &["quantity"]),
             period_start: start.filter(|start| end.is_none_or(|end| *start <= end)),
             period_end: end.filter(|end| start.is_none_or(|start| start <= *end)),
             proration: flag(value, &["proration"])
@@ -201,6 +309,7 @@ impl InvoiceLine {
                 || flag(value, &[invoice_item[0], invoice_item[1], "proration"]),
             subscription_item: id(value, &[item[0], item[1], "subscription_item"])
                 .or_else(|| id(value, &["subscription_item"])),
+            subscription: line_subscription(value),
         })
     }
 }
@@ -236,8 +345,90 @@ mod tests {
         let view = Invoice::from_json(&old).unwrap();
         assert_eq!(Some(&view), Invoice::from_json(&new).as_ref());
         assert_eq!(view.subscription.as_deref(), Some("sub_1"));
+        assert_eq!(view.lines[0].subscription.as_deref(), Some("sub_1"));
         assert_eq!(view.service_end(), Some(1_702_592_000));
         assert!(view.is_renewal());
+    }
+
+    #[test]
+    fn the_payment_is_found_in_both_shapes() {
+        let old = json!({"id": "in_1", "payment_intent": {"id": "pi_1"}, "charge": null,
+            "status": "paid"});
+        let new = json!({"id": "in_1", "status": "paid", "payments": {"data": [{"status": "paid",
+            "payment": {"type": "payment_intent", "payment_intent": "pi_1"}}]}});
+        let view = Invoice::from_json(&old).unwrap();
+        assert_eq!(Some(&view), Invoice::from_json(&new).as_ref());
+        assert_eq!(view.payment_intent.as_deref(), Some("pi_1"));
+        let old = json!({"id": "in_1", "charge": "ch_1"});
+        let new = json!({"id": "in_1", "payments": {"data": [{"status": "open",
+            "payment": {"type": "charge", "charge": {"id": "ch_1"}}}]}});
+        let view = Invoice::from_json(&old).unwrap();
+        assert_eq!(Some(&view), Invoice::from_json(&new).as_ref());
+        assert_eq!((view.charge.as_deref(), view.payment_intent), (Some("ch_1"), None));
+    }
+
+    #[test]
+    fn of_several_payments_the_one_that_is_made_is_named() {
+        let payment = |id: &str, status: &str| json!({"status": status, "payment": {"type": "payment_intent", "payment_intent": id}});
+        let read = |payments: Value| {
+            let value = json!({"id": "in_1", "payments": {"data": payments}});
+            Invoice::from_json(&value).unwrap()
+        };
+        let canceled = payment("pi_3", "canceled");
+        let view = read(json!([canceled, payment("pi_2", "open"), payment("pi_1", "paid"),
+            {"status": "paid", "payment": {"type": "charge", "charge": "ch_1"}},
+            {"status": "paid", "payment": {"type": "payment_record", "payment_record": "pr_1"}}]));
+        assert_eq!(view.payment_intent.as_deref(), Some("pi_1"));
+        let intent = |id: &str| PaymentRef::PaymentIntent(id.to_owned());
+        let charge = PaymentRef::Charge("ch_1".to_owned());
+        assert_eq!(view.payments, [intent("pi_3"), intent("pi_2"), intent("pi_1"), charge]);
+        let view = read(json!([payment("pi_3", "canceled"), payment("pi_2", "open")]));
+        assert_eq!(view.payment_intent.as_deref(), Some("pi_2"));
+        assert_eq!(
+            read(json!([payment("pi_3", "canceled")])).payment_intent.as_deref(),
+            Some("pi_3")
+        );
+        let stored = serde_json::to_value(&view).unwrap();
+        assert_eq!(serde_json::from_value::<Invoice>(stored).unwrap(), view);
+    }
+
+    #[test]
+    fn what_else_it_says_is_read() {
+        let value = json!({"id": "in_1", "number": "A-1", "collection_method": "send_invoice",
+            "amount_remaining": 500, "attempted": true, "attempt_count": 2,
+            "last_finalization_error": {"code": "customer_tax_location_invalid", "type": "x"},
+            "status_transitions": {"voided_at": 1_700_000_001,
+                "marked_uncollectible_at": 1_700_000_002},
+            "customer_email": "ada@example.test", "metadata": {"order": "7"},
+            "total_discount_amounts": [{"amount": 100, "discount": "di_1"}, {"amount": 50}]});
+        let view = Invoice::from_json(&value).unwrap();
+        assert_eq!(view.number.as_deref(), Some("A-1"));
+        assert_eq!(view.collection_method, Some(CollectionMethod::SendInvoice));
+        assert_eq!((view.amount_remaining, view.discount_total), (Some(500), Some(150)));
+        assert_eq!((view.attempted, view.attempt_count), (true, 2));
+        assert_eq!(view.finalization_error.as_deref(), Some("customer_tax_location_invalid"));
+        assert_eq!(view.voided_at, Some(1_700_000_001));
+        assert_eq!(view.marked_uncollectible_at, Some(1_700_000_002));
+        assert_eq!(view.metadata["order"], "7");
+        let stored = serde_json::to_string(&view).unwrap();
+        assert!(!stored.contains("ada@example.test"), "an address is not kept: {stored}");
+        assert_eq!(serde_json::from_str::<Invoice>(&stored).unwrap(), view);
+    }
+
+    #[test]
+    fn absurd_numbers_are_not_believed() {
+        for attempts in [json!(-1), json!(10_001), json!(1.5), json!("3")] {
+            let value = json!({"id": "in_1", "attempt_count": attempts});
+            assert_eq!(Invoice::from_json(&value).unwrap().attempt_count, 0, "{attempts}");
+        }
+        let value = json!({"id": "in_1", "lines": {"data": [{"id": "il_1", "quantity": -3}]},
+            "total_discount_amounts": [{"amount": i64::MAX}, {"amount": 1}]});
+        let view = Invoice::from_json(&value).unwrap();
+        assert_eq!((view.lines[0].quantity, view.discount_total), (None, None));
+        for amounts in [json!([]), json!(null), json!([{"amount": 5}, {"amount": "5"}])] {
+            let value = json!({"id": "in_1", "total_discount_amounts": amounts});
+            assert_eq!(Invoice::from_json(&value).unwrap().discount_total, None, "{amounts}");
+        }
     }
 
     #[test]

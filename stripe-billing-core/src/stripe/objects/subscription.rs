@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::open_enum;
-use crate::stripe::field::{flag, id, int, list, metadata, text, time};
+use super::{CollectionMethod, open_enum};
+use crate::stripe::field::{at, count, flag, id, int, list, metadata, text, time};
 
 open_enum! {
     /// A subscription's status at Stripe. `IncompleteExpired` and `Canceled` are final.
@@ -35,6 +35,46 @@ impl SubscriptionStatus {
     }
 }
 
+open_enum! {
+    /// Why a subscription was canceled.
+    CancellationReason {
+        /// Somebody asked for it.
+        CancellationRequested = "cancellation_requested",
+        /// A payment was disputed.
+        PaymentDisputed = "payment_disputed",
+        /// Retries are exhausted.
+        PaymentFailed = "payment_failed",
+        /// By a retention policy of the account.
+        RetentionPolicy = "canceled_by_retention_policy",
+    }
+}
+
+open_enum! {
+    /// Why a subscription is in the status `paused`; said since endive.
+    PauseReason {
+        /// The last retry of a payment failed.
+        FinalPaymentFailure = "final_payment_failure",
+        /// The first payment failed.
+        FirstPaymentFailure = "first_payment_failure",
+        /// Somebody asked for it.
+        PauseRequested = "pause_requested",
+        /// Stripe did it.
+        System = "system",
+        /// The trial ended, and there is nothing to pay with.
+        TrialEndWithoutPaymentMethod = "trial_end_without_payment_method",
+    }
+}
+
+open_enum! {
+    /// How the quantity of an item comes about.
+    UsageType {
+        /// It is set beforehand.
+        Licensed = "licensed",
+        /// It is what was used.
+        Metered = "metered",
+    }
+}
+
 /// A subscription as billing sees it (<https://docs.stripe.com/api/subscriptions/object>).
 /// Times are Unix seconds, UTC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,12 +88,27 @@ pub struct Subscription {
     pub status: SubscriptionStatus,
     /// What is subscribed to; at most one page of items.
     pub items: Vec<SubscriptionItem>,
+    /// Whether there are items beyond the first page.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more_items: bool,
+    /// Three-letter code, lower case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// How its invoices are collected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collection_method: Option<CollectionMethod>,
+    /// What it is paid with; `None` means whatever the customer's default is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_payment_method: Option<String>,
     /// One of the two spellings of "will cancel"; see [`Subscription::ends_at`].
     pub cancel_at_period_end: bool,
     /// The other spelling: the instant at which it will cancel.
     pub cancel_at: Option<i64>,
     /// When cancellation was asked for; not the end.
     pub canceled_at: Option<i64>,
+    /// Why it was, or will be, canceled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancellation_reason: Option<CancellationReason>,
     /// When it ended.
     pub ended_at: Option<i64>,
     /// When the trial began.
@@ -62,6 +117,15 @@ pub struct Subscription {
     pub trial_end: Option<i64>,
     /// Collection is paused; the status, and with it access, stays as it is.
     pub pause_collection: Option<PauseCollection>,
+    /// Why it is in the status `paused`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause_reason: Option<PauseReason>,
+    /// A change that takes effect when its invoice is paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_update: Option<PendingUpdate>,
+    /// The schedule that changes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
     /// The newest invoice.
     pub latest_invoice: Option<String>,
     /// When the subscription was created.
@@ -88,6 +152,16 @@ pub struct SubscriptionItem {
     pub interval: Option<String>,
     /// How many intervals make a period.
     pub interval_count: Option<i64>,
+    /// How the quantity comes about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage_type: Option<UsageType>,
+    /// What one costs in a period, in minor units; `None` for tiers and for less than one minor
+    /// unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit_amount: Option<i64>,
+    /// The price's product.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
 }
 
 /// How invoices are treated while collection is paused.
@@ -98,6 +172,15 @@ pub struct PauseCollection {
     pub behavior: Option<String>,
     /// When collection resumes by itself.
     pub resumes_at: Option<i64>,
+}
+
+/// A change of a subscription that waits for its invoice to be paid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PendingUpdate {
+    /// When it is dropped unless it is paid, Unix seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
 }
 
 impl Subscription {
@@ -111,9 +194,15 @@ impl Subscription {
                 .iter()
                 .filter_map(|item| SubscriptionItem::from_json(item, value))
                 .collect(),
+            more_items: flag(value, &["items", "has_more"]),
+            currency: text(value, &["currency"]),
+            collection_method: text(value, &["collection_method"]).map(CollectionMethod::from),
+            default_payment_method: id(value, &["default_payment_method"]),
             cancel_at_period_end: flag(value, &["cancel_at_period_end"]),
             cancel_at: time(value, &["cancel_at"]),
             canceled_at: time(value, &["canceled_at"]),
+            cancellation_reason: text(value, &["cancellation_details", "reason"])
+                .map(CancellationReason::from),
             ended_at: time(value, &["ended_at"]),
             trial_start: time(value, &["trial_start"]),
             trial_end: time(value, &["trial_end"]),
@@ -123,6 +212,12 @@ impl Subscription {
                     resumes_at: time(p, &["resumes_at"]),
                 }
             }),
+            pause_reason: text(value, &["status_details", "paused", "subscription", "type"])
+                .map(PauseReason::from),
+            pending_update: at(value, &["pending_update"])
+                .filter(|update| update.is_object())
+                .map(|update| PendingUpdate { expires_at: time(update, &["expires_at"]) }),
+            schedule: id(value, &["schedule"]),
             latest_invoice: id(value, &["latest_invoice"]),
             created: time(value, &["created"]),
             metadata: metadata(value, &["metadata"]),
@@ -160,17 +255,19 @@ impl SubscriptionItem {
         let text_at = |field| {
             text(value, &["price", "recurring", field]).or_else(|| text(value, &["plan", field]))
         };
-        let int_at = |field| {
-            int(value, &["price", "recurring", field]).or_else(|| int(value, &["plan", field]))
-        };
         Some(Self {
             id: id(value, &["id"])?,
             price: id(value, &["price"]).or_else(|| id(value, &["plan"])).unwrap_or_default(),
-            quantity: int(value, &["quantity"]),
+            quantity: count(value, &["quantity"]),
             period_start: own.0.or(outer.0),
             period_end: own.1.or(outer.1),
             interval: text_at("interval"),
-            interval_count: int_at("interval_count"),
+            interval_count: count(value, &["price", "recurring", "interval_count"])
+                .or_else(|| count(value, &["plan", "interval_count"])),
+            usage_type: text_at("usage_type").map(UsageType::from),
+            unit_amount: int(value, &["price", "unit_amount"])
+                .or_else(|| int(value, &["plan", "amount"])),
+            product: id(value, &["price", "product"]).or_else(|| id(value, &["plan", "product"])),
         })
     }
 }
@@ -210,6 +307,68 @@ mod tests {
         assert_eq!(Some(&view), Subscription::from_json(&new).as_ref());
         assert_eq!(view.period_end(), Some(1_702_592_000));
         assert_eq!(view.items[0].interval.as_deref(), Some("month"));
+    }
+
+    #[test]
+    fn a_plan_says_what_a_price_says() {
+        let old = json!({"id": "sub_1", "items": {"data": [{"id": "si_1", "quantity": 2,
+            "plan": {"id": "price_1", "interval": "month", "interval_count": 1, "amount": 1500,
+                "product": "prod_1", "usage_type": "licensed"}}]}});
+        let new = json!({"id": "sub_1", "items": {"has_more": false, "data": [
+            item(&json!({"price": {"unit_amount": 1500, "product": {"id": "prod_1"},
+                "recurring": {"usage_type": "licensed"}}}))]}});
+        let view = Subscription::from_json(&old).unwrap();
+        assert_eq!(Some(&view), Subscription::from_json(&new).as_ref());
+        let item = &view.items[0];
+        assert_eq!(item.usage_type, Some(UsageType::Licensed));
+        assert_eq!((item.unit_amount, item.product.as_deref()), (Some(1500), Some("prod_1")));
+    }
+
+    #[test]
+    fn what_goes_with_it_is_read_plain_and_expanded() {
+        let plain = json!({"id": "sub_1", "status": "paused", "currency": "usd",
+            "collection_method": "send_invoice", "default_payment_method": "pm_1",
+            "schedule": "sub_sched_1", "pending_update": {"expires_at": 1_700_000_000},
+            "cancellation_details": {"reason": "payment_failed", "comment": null},
+            "status_details": {"paused": {"transitioned_at": 1_700_000_000,
+                "subscription": {"type": "pause_requested"}}},
+            "items": {"data": [], "has_more": true}});
+        let mut expanded = plain.clone();
+        expanded["default_payment_method"] = json!({"id": "pm_1", "type": "card"});
+        expanded["schedule"] = json!({"id": "sub_sched_1"});
+        let view = Subscription::from_json(&plain).unwrap();
+        assert_eq!(Some(&view), Subscription::from_json(&expanded).as_ref());
+        assert_eq!(view.collection_method, Some(CollectionMethod::SendInvoice));
+        assert_eq!(view.default_payment_method.as_deref(), Some("pm_1"));
+        assert_eq!(view.schedule.as_deref(), Some("sub_sched_1"));
+        assert_eq!(view.pending_update.as_ref().unwrap().expires_at, Some(1_700_000_000));
+        assert_eq!(view.cancellation_reason, Some(CancellationReason::PaymentFailed));
+        assert_eq!(view.pause_reason, Some(PauseReason::PauseRequested));
+        assert!(view.more_items);
+        let stored = serde_json::to_value(&view).unwrap();
+        assert_eq!(serde_json::from_value::<Subscription>(stored).unwrap(), view);
+    }
+
+    #[test]
+    fn a_record_from_before_a_field_was_kept_is_read() {
+        let value = json!({"id": "sub_1", "status": "active", "pending_update": null,
+            "items": {"data": [item(&json!({}))]}});
+        let view = Subscription::from_json(&value).unwrap();
+        assert_eq!(view.pending_update, None);
+        let stored = serde_json::to_value(&view).unwrap();
+        for field in ["more_items", "currency", "pending_update", "pause_reason", "schedule"] {
+            assert!(stored.get(field).is_none(), "{field} costs nothing when absent");
+        }
+        assert_eq!(serde_json::from_value::<Subscription>(stored).unwrap(), view);
+    }
+
+    #[test]
+    fn an_absurd_quantity_is_none() {
+        for quantity in [json!(-1), json!(1_000_000_001), json!(1.5), json!("2")] {
+            let value = json!({"id": "sub_1",
+                "items": {"data": [item(&json!({"quantity": quantity}))]}});
+            assert_eq!(Subscription::from_json(&value).unwrap().items[0].quantity, None);
+        }
     }
 
     #[test]
