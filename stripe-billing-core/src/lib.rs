@@ -31,8 +31,9 @@ pub use access::{Access, SubscriptionAccess};
 #[cfg(feature = "tokio")]
 pub use billing::Workers;
 pub use billing::{
-    Accepted, Billing, BillingBuilder, BuildError, CheckoutRequest, CheckoutUrl, CustomerProfile,
-    PortalUrl, Processing, ReceiveError, Report, SellError,
+    Accepted, Billing, BillingBuilder, BuildError, CheckoutRequest, CheckoutUrl, CommandError,
+    CustomerProfile, PortalUrl, Processing, ReceiveError, RecordChange, Replayed, ReplayedEvent,
+    Report, SellError,
 };
 pub use cache::{Cache, CacheStats, Lookup, NoCache, Ticket};
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -5,12 +5,15 @@ mod access;
 mod batch;
 mod builder;
 mod checkout;
+mod command;
 mod customer;
 mod dispatch;
 mod flight;
 mod intake;
+mod lookup;
 mod observe;
 mod process;
+mod replay;
 #[cfg(feature = "tokio")]
 mod worker;
 
@@ -33,9 +36,11 @@ use crate::webhook::SignatureVerifier;
 
 pub use builder::{BillingBuilder, BuildError, Processing};
 pub use checkout::{CheckoutRequest, CheckoutUrl, PortalUrl, SellError};
+pub use command::CommandError;
 pub use customer::CustomerProfile;
 pub use intake::{Accepted, ReceiveError};
 pub use process::Report;
+pub use replay::{RecordChange, Replayed, ReplayedEvent};
 #[cfg(feature = "tokio")]
 pub use worker::Workers;
 

@@ -138,7 +138,7 @@ impl<T: Snapshot> Versions<T> {
         let among = told.iter().any(|head| head.age() == new.age() && head.print == new.print);
         match live.last() {
             Some(live) => among && live.print != new.print,
-            None => among && told.len() > 1 && !is_walk(&told),
+            None => among && told.iter().any(|head| head.print != new.print) && !is_walk(&told),
         }
     }
 

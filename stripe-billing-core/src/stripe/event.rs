@@ -75,6 +75,18 @@ impl Event {
         Self { object, before: None, live: Some(version), ..self.clone() }
     }
 
+    /// An object that Stripe was asked for, as of an event about it.
+    pub(crate) fn of_object(id: &str, event_type: &str, created: i64, object: Value) -> Self {
+        Self {
+            id: id.to_owned(),
+            event_type: event_type.to_owned(),
+            created,
+            object,
+            before: None,
+            live: None,
+        }
+    }
+
     /// When it happened, Unix seconds; 0 when its own stamp is not believed, so that it gives way
     /// to any other.
     pub fn stamp(&self) -> i64 {

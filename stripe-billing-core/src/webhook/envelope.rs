@@ -20,6 +20,8 @@ pub enum EventKind {
     Snapshot,
     /// `object` is `v2.core.event`: names the resource, which has to be fetched.
     Thin,
+    /// An operator's command, which no webhook can bring.
+    Command,
 }
 
 /// What intake has to know of an event in order to store it, read straight from the body.
