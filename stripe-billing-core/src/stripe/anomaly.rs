@@ -303,6 +303,9 @@ mod tests {
         let names = anomalies(&json!({"object": "invoice", "lines": {"data": many}}));
         assert_eq!(names.len(), MAX_NAMES);
         assert_eq!(names.last().unwrap(), "lines[3].quantity");
+        let names = anomalies(&json!({"object": "invoice", "total": "1", "lines": [
+            line, line, line, {"amount": 0.5, "quantity": -1, "period": {"start": -1}}]}));
+        assert_eq!(names.len(), MAX_NAMES, "the last entry has more than there is room for");
         let mut last = vec![json!({}); MAX_ENTRIES];
         last.push(line);
         assert_eq!(anomalies(&json!({"object": "invoice", "lines": last})), [""; 0]);
