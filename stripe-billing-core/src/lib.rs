@@ -42,5 +42,7 @@ pub use domain::DomainEvent;
 pub use error::{ErrorKind, StoreError};
 pub use keys::{AccountKey, EventKey, SubjectKey, Tenant};
 pub use memory::MemoryStore;
-pub use notify::{EventHandler, Fact, LogNotifier, Notification, Notifier, NotifyError};
+pub use notify::{
+    EventHandler, Fact, LogNotifier, Notification, Notifier, NotifyError, UnhandledEvents,
+};
 pub use secret::Secret;

@@ -9,13 +9,14 @@ use serde_json::{Value, json};
 use stripe_billing_core::catalog::{Catalog, Plan, PlanPrice};
 use stripe_billing_core::state::State;
 use stripe_billing_core::store::{
-    AuditQuery, EventQuery, EventRange, EventSummary, Inspect, Maintain, Receipt, TicketQuery,
+    AuditQuery, EventQuery, EventRange, EventSummary, Inspect, Maintain, Receipt, ReceivedEvent,
+    TicketQuery,
 };
 use stripe_billing_core::ticket::TicketKind;
 use stripe_billing_core::webhook::{WebhookSecret, sign};
 use stripe_billing_core::{
     Billing, BillingBuilder, Clock, CommandError, EventHandler, Fact, ManualClock, MemoryStore,
-    Notification, Notifier, NotifyError, Processing, SubjectKey, Tenant,
+    Notification, Notifier, NotifyError, Processing, SubjectKey, Tenant, UnhandledEvents,
 };
 
 const SECRET: &str = "whsec_test";
@@ -542,4 +543,35 @@ async fn a_notice_is_told_once_and_only_while_it_is_true() {
     assert_eq!(mail.0.lock().unwrap().len(), 3);
     let stats = f.store.stats(f.clock.now()).await.unwrap();
     assert_eq!(stats.outbox.get("dropped"), Some(&2));
+}
+
+#[tokio::test]
+async fn what_billing_has_no_rule_for_is_offered_to_the_app_until_it_takes_it() {
+    #[derive(Clone, Debug, Default)]
+    struct Rest(Arc<Mutex<Vec<String>>>, Arc<Mutex<bool>>);
+    #[async_trait]
+    impl UnhandledEvents for Rest {
+        async fn handle(&self, event: &ReceivedEvent) -> Result<(), NotifyError> {
+            if std::mem::take(&mut *self.1.lock().expect("not poisoned")) {
+                return Err(NotifyError::transient("not now"));
+            }
+            self.0.lock().expect("not poisoned").push(event.event_type.clone());
+            Ok(())
+        }
+    }
+    let rest = Rest::default();
+    *rest.1.lock().unwrap() = true;
+    let f = fixture(|b| b.on_unhandled(rest.clone()));
+    f.deliver(&body("evt_1", "a.type.of.tomorrow", START, &json!({"object": "novelty"}))).await;
+    let known = subscription("active", &linked());
+    f.deliver(&body("evt_2", "customer.subscription.created", START, &known)).await;
+    assert_eq!(f.billing.process_due().await.unwrap().retried, 1);
+    f.clock.advance(TimeDelta::seconds(7));
+    f.billing.process_due().await.unwrap();
+    assert_eq!(*rest.0.lock().unwrap(), ["a.type.of.tomorrow"]);
+    let unhandled = f.events().await.into_iter().find(|event| event.key.id == "evt_1").unwrap();
+    assert_eq!(
+        (unhandled.status.as_str(), unhandled.reason.as_deref()),
+        ("ignored", Some("unhandled"))
+    );
 }

@@ -14,6 +14,7 @@ mod lookup;
 mod observe;
 mod process;
 mod replay;
+mod retention;
 #[cfg(feature = "tokio")]
 mod worker;
 
@@ -28,7 +29,7 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::keys::AccountKey;
-use crate::notify::{EventHandler, Notifier};
+use crate::notify::{EventHandler, Notifier, UnhandledEvents};
 use crate::queue::Backoff;
 use crate::store::Store;
 use crate::stripe::StripeApi;
@@ -69,6 +70,8 @@ struct Inner {
     cache: Arc<dyn Cache>,
     notifier: Arc<dyn Notifier>,
     handler: Arc<dyn EventHandler>,
+    unhandled: Option<Arc<dyn UnhandledEvents>>,
+    retention: Option<TimeDelta>,
     shadow: bool,
     stripe: Option<Arc<dyn StripeApi>>,
     clock: Arc<dyn Clock>,

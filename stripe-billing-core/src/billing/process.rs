@@ -13,7 +13,7 @@ use crate::catalog::ConnectedAccounts;
 use crate::changes::{Changes, Effects, IgnoreReason, Settlement};
 use crate::decide::{Decision, Terms, dead_event, decide};
 use crate::error::{ErrorKind, StoreError};
-use crate::keys::AccountKey;
+use crate::keys::{AccountKey, Tenant};
 use crate::queue::{ClaimRequest, ErrorClass, Failure};
 use crate::state::{Family, Patch};
 use crate::store::{ClaimedEvent, Commit, ReceivedEvent, Settled};
@@ -239,7 +239,12 @@ impl Billing {
     ) -> Result<Cow<'a, Read>, Undecided> {
         let tenant = &claimed.event.key.tenant;
         let read = match input {
-            Input::Settled(settlement) => return Err(Undecided::Settled(settlement.clone())),
+            Input::Settled(settlement) => {
+                if *settlement == Settlement::Ignored(IgnoreReason::Unhandled) {
+                    self.offer(&claimed.event).await?;
+                }
+                return Err(Undecided::Settled(settlement.clone()));
+            }
             Input::Thin(thin) => return self.read_thin(tenant, thin).await.map(Cow::Owned),
             Input::Read(read) => read,
         };
@@ -327,14 +332,30 @@ impl Billing {
             .chain(changes.account.as_deref())
             .collect();
         for account in accounts {
-            let key = AccountKey {
-                stripe_account: changes.subject.tenant.stripe_account.clone(),
-                account: account.to_owned(),
-            };
-            self.inner.cache.invalidate(&key).await;
-            #[cfg(feature = "tokio")]
-            self.inner.signals.changed(&key);
+            self.forget_account(&changes.subject.tenant, account).await;
         }
+    }
+
+    /// The cache forgets an account, and who listens is told.
+    pub(super) async fn forget_account(&self, tenant: &Tenant, account: &str) {
+        let key = AccountKey {
+            stripe_account: tenant.stripe_account.clone(),
+            account: account.to_owned(),
+        };
+        self.inner.cache.invalidate(&key).await;
+        #[cfg(feature = "tokio")]
+        self.inner.signals.changed(&key);
+    }
+
+    /// Offers an event without a rule to the app.
+    async fn offer(&self, event: &ReceivedEvent) -> Result<(), Undecided> {
+        let Some(handler) = self.inner.unhandled.as_ref().filter(|_| !self.inner.shadow) else {
+            return Ok(());
+        };
+        let Err(error) = handler.handle(event).await else { return Ok(()) };
+        let class =
+            if error.is_retryable() { ErrorClass::Transient } else { ErrorClass::Permanent };
+        Err(Undecided::Failed(Failure::new(class, "handler_failed", error.to_string())))
     }
 
     fn after_failure(&self, claimed: &ClaimedEvent, failure: Failure) -> Settlement {

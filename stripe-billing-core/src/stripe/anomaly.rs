@@ -156,7 +156,6 @@ fn shape_of(object: &Value) -> Option<Shape> {
 /// and quantities that are no whole number in range, and periods that end before they start.
 ///
 /// At most eight, of at most a hundred entries per list. Kinds that no view reads have none.
-
 pub(crate) fn anomalies(object: &Value) -> Vec<String> {
     let mut names = Vec::new();
     let Some(shape) = shape_of(object) else {
