@@ -47,14 +47,14 @@ fn body(id: usize, kind: &str, created: i64, object: &Value) -> Bytes {
     event.to_string().into()
 }
 
-fn payment_intent(extra: Value) -> (&'static str, Value) {
+fn payment_intent(extra: &Value) -> (&'static str, Value) {
     let mut object = json!({"id": "pi_1", "object": "payment_intent", "status": "succeeded",
         "amount": 1000, "amount_received": 1000, "currency": "usd", "latest_charge": "ch_1"});
     merge(&mut object, extra);
     ("payment_intent.succeeded", object)
 }
 
-fn charge(extra: Value) -> (&'static str, Value) {
+fn charge(extra: &Value) -> (&'static str, Value) {
     let mut object = json!({"id": "ch_1", "object": "charge", "status": "succeeded",
         "payment_intent": "pi_1", "amount": 1000, "amount_captured": 1000,
         "amount_refunded": 300, "currency": "usd"});
@@ -62,7 +62,7 @@ fn charge(extra: Value) -> (&'static str, Value) {
     ("charge.refunded", object)
 }
 
-fn merge(object: &mut Value, extra: Value) {
+fn merge(object: &mut Value, extra: &Value) {
     for (key, value) in extra.as_object().cloned().unwrap_or_default() {
         object[key] = value;
     }
@@ -93,8 +93,8 @@ fn money_back() -> Vec<(&'static str, Value)> {
 fn of_a_customer() -> Vec<(&'static str, Value)> {
     let mut events = money_back();
     events.extend([
-        payment_intent(json!({"customer": "cus_1"})),
-        charge(json!({"customer": "cus_1"})),
+        payment_intent(&json!({"customer": "cus_1"})),
+        charge(&json!({"customer": "cus_1"})),
         (
             "invoice_payment.paid",
             json!({"id": "inpay_1", "object": "invoice_payment",
@@ -119,8 +119,8 @@ fn of_a_customer() -> Vec<(&'static str, Value)> {
 fn of_a_guest() -> Vec<(&'static str, Value)> {
     let mut events = money_back();
     events.extend([
-        payment_intent(json!({})),
-        charge(json!({})),
+        payment_intent(&json!({})),
+        charge(&json!({})),
         (
             "checkout.session.completed",
             json!({"id": "cs_1", "object": "checkout.session",
