@@ -10,6 +10,7 @@ mod dispatch;
 mod flight;
 mod intake;
 mod observe;
+mod operate;
 mod process;
 #[cfg(feature = "tokio")]
 mod worker;
