@@ -38,11 +38,14 @@
 //!
 //! Browsers send cookies along with forms that other sites submit, so every `POST` but the webhook
 //! is refused when it comes from another origin; see [`BillingRouter::trust_origin`].
+//!
+//! Operators have routes of their own, which an app mounts if it wants them: see [`operator()`].
 
 mod body;
 mod builder;
 mod health;
 mod identity;
+mod operator;
 mod origin;
 mod problem;
 mod routes;
@@ -54,6 +57,7 @@ use stripe_billing_core::Billing;
 pub use builder::{BillingRouter, RouterError};
 pub use health::health;
 pub use identity::{Identity, identity_fn};
+pub use operator::{Authorize, Operator, operator};
 pub use problem::Problem;
 
 /// The billing routes with everything at its default, to be nested where the app likes:

@@ -38,6 +38,9 @@ const RETRY_SOON: u32 = 1;
 /// | `stripe_unavailable` | 503, `Retry-After` | Stripe cannot be reached, or asks to wait |
 /// | `stripe_refused` | 502 | Stripe refused the request |
 /// | `return_url_unknown` | 400 | no return address is configured and the request names no origin |
+/// | `invalid_query` | 400 | a parameter of an operator's question is wrong; `detail` names it |
+/// | `unknown_event` | 404 | no event has this id |
+/// | `not_found` | 404 | operators have no such route |
 /// | `method_not_allowed` | 405 | the route is asked with another method |
 /// | `internal_error` | 500 | anything else |
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +138,19 @@ impl Problem {
     pub(crate) fn method_not_allowed() -> Self {
         let title = "The route does not take this method";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title)
+    }
+
+    pub(crate) fn invalid_query(detail: impl Into<String>) -> Self {
+        let title = "The question cannot be read";
+        Self::new(StatusCode::BAD_REQUEST, "invalid_query", title).with_detail(detail)
+    }
+
+    pub(crate) fn unknown_event() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "unknown_event", "No event has this id")
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "There is no such route")
     }
 
     fn internal() -> Self {
@@ -341,6 +357,9 @@ mod tests {
             "invalid_body",
             "unsupported_media_type",
             "return_url_unknown",
+            "invalid_query",
+            "unknown_event",
+            "not_found",
             "method_not_allowed",
         ] {
             assert!(table.contains(&format!("/// | `{code}` |")), "{code}");

@@ -19,6 +19,7 @@ mod keys;
 mod memory;
 pub mod notice;
 mod notify;
+pub mod operator;
 pub mod queue;
 mod secret;
 pub mod state;

@@ -13,7 +13,7 @@
 //! | `BILLING_OPERATOR_TOKEN` | made up and printed | bearer token for `/operator/` |
 //! | `BILLING_LIVEMODE` | from the key, else `any` | `true` or `false`: apply only such events |
 //! | `PAYMENTS_ENABLED` | `true` | `false` stops selling; what was bought keeps working |
-//! | `BILLING_LEASE_SECONDS` | 120 | how long a worker holds an event before another may |
+//! | `BILLING_LEASE_SECONDS` | 30 | how long a worker holds an event before another may |
 //! | `BILLING_WORKERS` | 4 | workers in this process; 0 only takes events in |
 //! | `RUST_LOG` | `info` | what is logged, to standard error |
 //!
@@ -22,7 +22,6 @@
 
 mod config;
 mod demo;
-mod facts;
 mod identity;
 mod live;
 mod money;
@@ -32,6 +31,7 @@ mod pages;
 mod problem;
 mod server;
 mod state;
+mod told;
 mod words;
 
 use std::process::ExitCode;

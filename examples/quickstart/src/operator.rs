@@ -1,50 +1,18 @@
-//! What operators ask, as JSON behind a bearer token.
+//! Who is an operator here: whoever has the token.
 
-use std::sync::Arc;
-
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
-use serde::Deserialize;
-use serde_json::json;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
-use stripe_billing_core::store::EventQuery;
-use stripe_billing_core::{Billing, Secret, StoreError};
+use stripe_billing_axum::{Authorize, Operator};
+use stripe_billing_core::Secret;
 
-use crate::problem::problem;
-
-/// The most events that one page lists.
-const MOST: u32 = 1_000;
-
-#[derive(Clone, Debug)]
-struct Operator {
-    billing: Billing,
-    token: Arc<[u8; 32]>,
-}
-
-/// `GET /stats` and `GET /events`, to be nested under `/operator`.
-pub(crate) fn router(billing: Billing, token: &Secret) -> Router {
-    let operator = Operator { billing, token: Arc::new(digest(token.expose())) };
-    Router::new()
-        .route("/stats", get(stats))
-        .route("/events", get(events))
-        .layer(from_fn_with_state(operator.clone(), authorize))
-        .with_state(operator)
-}
-
-async fn authorize(State(operator): State<Operator>, request: Request, next: Next) -> Response {
-    if bearer(request.headers()).is_some_and(|token| digest(token) == *operator.token) {
-        return next.run(request).await;
+/// Lets in whoever brings the bearer token.
+pub(crate) fn by_token(token: &Secret) -> impl Authorize {
+    let expected = digest(token.expose());
+    move |request: &Parts| {
+        let known = bearer(&request.headers).is_some_and(|token| digest(token) == expected);
+        known.then(|| Operator::new("operator"))
     }
-    let title = "The operator's token is missing or wrong";
-    let mut response = problem(StatusCode::UNAUTHORIZED, "unauthenticated", title);
-    let headers = response.headers_mut();
-    headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    response
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -57,52 +25,29 @@ fn digest(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
-async fn stats(State(operator): State<Operator>) -> Response {
-    let now = operator.billing.clock().now();
-    answer(operator.billing.store().stats(now).await)
-}
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
 
-/// Fields that are missing do not restrict.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Wanted {
-    status: Option<String>,
-    r#type: Option<String>,
-    customer: Option<String>,
-    limit: Option<u32>,
-    after: Option<i64>,
-}
+    use super::*;
 
-async fn events(
-    State(operator): State<Operator>,
-    wanted: Result<Query<Wanted>, QueryRejection>,
-) -> Response {
-    let Ok(Query(wanted)) = wanted else {
-        let title = "limit and after are whole numbers";
-        return problem(StatusCode::BAD_REQUEST, "invalid_query", title);
-    };
-    let query = EventQuery {
-        status: wanted.status,
-        event_type: wanted.r#type,
-        subject: wanted.customer,
-        after: wanted.after,
-        limit: wanted.limit.unwrap_or(100).clamp(1, MOST),
-    };
-    let events = operator.billing.store().events(&query).await;
-    answer(events.map(|events| {
-        let full = events.len() == query.limit as usize;
-        let next = events.last().filter(|_| full).map(|event| event.seq);
-        json!({ "events": events, "next": next })
-    }))
-}
-
-fn answer(result: Result<impl serde::Serialize, StoreError>) -> Response {
-    match result {
-        Ok(body) => ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "the operator's question could not be answered");
-            let title = "The store cannot be reached";
-            problem(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", title)
+    #[tokio::test]
+    async fn only_the_token_opens() {
+        let authorize = by_token(&Secret::from("hush"));
+        for (header, opens) in [
+            ("Bearer hush", true),
+            ("bearer  hush ", true),
+            ("Bearer hus", false),
+            ("Bearer hushh", false),
+            ("Basic hush", false),
+            ("hush", false),
+            ("", false),
+        ] {
+            let request = Request::get("/").header("authorization", header).body(()).unwrap();
+            let operator = authorize.operator(&request.into_parts().0).await;
+            assert_eq!(operator.is_some(), opens, "{header}");
         }
+        let parts = Request::get("/").body(()).unwrap().into_parts().0;
+        assert!(authorize.operator(&parts).await.is_none());
     }
 }

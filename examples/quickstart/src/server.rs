@@ -19,9 +19,9 @@ use tokio::time::Instant;
 
 use crate::config::{Config, Stripe};
 use crate::demo::Demo;
-use crate::facts::Facts;
 use crate::identity::DemoIdentity;
 use crate::state::{App, accounts};
+use crate::told::Told;
 use crate::{operator, pages};
 
 /// How long to wait for a database that is away at start.
@@ -130,7 +130,7 @@ async fn assemble(
 ) -> Result<App, Failure> {
     let newest = EventQuery { limit: 1, ..EventQuery::default() };
     let events_before = store.events(&newest).await?.first().map_or(0, |event| event.seq);
-    let facts = Facts::default();
+    let told = Told::default();
     let mut secrets = config.webhook_secrets.clone();
     if secrets.is_empty() {
         secrets.push(Secret::from(format!("whsec_{}", random_hex(16)?)));
@@ -139,7 +139,8 @@ async fn assemble(
         .catalog(config.catalog.clone())
         .webhook_secrets(secrets.iter().map(Secret::expose))
         .cache(MokaCache::default())
-        .notifier(facts.clone())
+        .on_event(told.clone())
+        .notifier(told.clone())
         .lease(config.lease)
         .payments_enabled(config.payments_enabled);
     if let Some(livemode) = config.livemode {
@@ -174,7 +175,7 @@ async fn assemble(
         sells: has_stripe && config.payments_enabled,
         demo,
         accounts: accounts(suffix.as_deref()),
-        facts,
+        told,
         events_before,
         stopping,
     })
@@ -185,7 +186,10 @@ fn routes(app: &Arc<App>, token: &Secret) -> Result<Router, Failure> {
     let routes = BillingRouter::new(billing.clone(), DemoIdentity).return_to("/").build()?;
     Ok(Router::new()
         .nest("/billing", routes)
-        .nest("/operator", operator::router(billing.clone(), token))
+        .nest(
+            "/operator",
+            stripe_billing_axum::operator(billing.clone(), operator::by_token(token)),
+        )
         .merge(health(billing))
         .merge(pages::router(Arc::clone(app))))
 }

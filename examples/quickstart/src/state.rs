@@ -6,7 +6,7 @@ use stripe_billing_core::{Access, Billing, StoreError};
 use tokio::sync::watch;
 
 use crate::demo::Demo;
-use crate::facts::Facts;
+use crate::told::Told;
 
 /// An account that a visitor can be.
 #[derive(Clone, Debug)]
@@ -30,7 +30,8 @@ pub(crate) struct App {
     /// Whether anything is for sale.
     pub(crate) sells: bool,
     pub(crate) accounts: Vec<DemoAccount>,
-    pub(crate) facts: Facts,
+    /// What was told lately.
+    pub(crate) told: Told,
     /// Events up to here were there before this start.
     pub(crate) events_before: i64,
     /// True once the server is going down; open streams end then.

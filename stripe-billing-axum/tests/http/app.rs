@@ -6,6 +6,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Request, StatusCode};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use stripe_billing_axum::Operator;
 use stripe_billing_core::catalog::{Catalog, Pack, Period, Plan, PlanPrice};
 use stripe_billing_core::store::Store;
 use stripe_billing_core::stripe::StripeApi;
@@ -66,6 +67,11 @@ pub(crate) fn identity(request: &Parts) -> Option<AccountKey> {
     Some(AccountKey::platform(account))
 }
 
+pub(crate) fn staff(request: &Parts) -> Option<Operator> {
+    let token = request.headers.get("authorization")?;
+    (token == "Bearer op_hush").then(|| Operator::new("grace"))
+}
+
 pub(crate) fn builder() -> BillingBuilder {
     builder_on(MemoryStore::new())
 }
@@ -93,6 +99,7 @@ impl App {
         let now = billing.clock().now();
         let router = Router::new()
             .nest("/billing", stripe_billing_axum::router(billing.clone(), identity))
+            .nest("/operator", stripe_billing_axum::operator(billing.clone(), staff))
             .merge(stripe_billing_axum::health(billing));
         Self { router, now }
     }
@@ -114,6 +121,13 @@ impl App {
             request = request.header("x-account", account);
         }
         self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// What an operator is answered.
+    pub(crate) async fn operator(&self, path: &str) -> Answer {
+        let request = Request::get(format!("/operator{path}"));
+        let request = request.header("authorization", "Bearer op_hush").body(Body::empty());
+        self.send(request.unwrap()).await
     }
 
     pub(crate) async fn post(&self, path: &str, account: &str, body: &Value) -> Answer {

@@ -5,6 +5,7 @@
 mod app;
 mod buying;
 mod hostile;
+mod operator;
 mod outage;
 mod reading;
 mod selling;

@@ -78,6 +78,31 @@ async fn what_fails_after_receipt_is_nothing_to_stripe() {
 }
 
 #[tokio::test]
+async fn operators_are_told_that_the_store_is_away() {
+    let (app, faults) = app();
+    faults.go_down();
+    for path in [
+        "/customers/cus_1",
+        "/accounts/ada",
+        "/events",
+        "/events/evt_1",
+        "/stats",
+        "/tickets",
+        "/audit",
+    ] {
+        assert_unavailable(&app.operator(path).await);
+    }
+    faults.recover();
+    for name in ["subject", "subjects_of", "events", "tickets", "audit", "stats"] {
+        faults.script_method_as(name, 1, Moment::Before, ErrorKind::Corrupt);
+    }
+    for path in ["/customers/cus_1", "/accounts/ada", "/events", "/tickets", "/audit", "/stats"] {
+        app.operator(path).await.assert_problem(500, "store_failed");
+        assert_eq!(app.operator(path).await.status, StatusCode::OK, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn identities_come_from_closures_futures_and_types() -> Result<(), Box<dyn Error>> {
     struct Session;
     #[async_trait]

@@ -12,6 +12,7 @@ mod flight;
 mod intake;
 mod lookup;
 mod observe;
+mod operate;
 mod process;
 mod replay;
 mod retention;

@@ -3,6 +3,7 @@ use stripe_billing_core::StoreError;
 use stripe_billing_core::store::{EventQuery, EventSummary};
 
 use crate::state::App;
+use crate::told::Line;
 use crate::words::minute;
 
 /// How many events the page lists.
@@ -31,10 +32,17 @@ pub(super) fn events(events: &[EventSummary]) -> Markup {
     }
 }
 
-pub(super) fn facts(facts: &[String]) -> Markup {
+pub(super) fn told(lines: &[Line]) -> Markup {
     html! {
-        @if facts.is_empty() { p.empty { "None yet." } }
-        ol.feed.columns { @for fact in facts { li { span { (fact) } } } }
+        @if lines.is_empty() { p.empty { "None yet." } }
+        ol.feed.columns {
+            @for line in lines {
+                li {
+                    span { (line.words) }
+                    @if line.is_notice { span.badge.small.calm { "mail" } }
+                }
+            }
+        }
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) async fn sections(
     sections.insert("status", status::render(app, &access, card.as_deref()).into_string());
     sections.insert("plans", plans::render(app, &access).into_string());
     sections.insert("events", feed::events(&events).into_string());
-    sections.insert("facts", feed::facts(&app.facts.of(&account.id, 8)).into_string());
+    sections.insert("told", feed::told(&app.told.of(&account.id, 8)).into_string());
     if app.demo.is_some() {
         let panel = manage::time_machine(&access, card.as_deref(), now);
         sections.insert("machine", panel.into_string());
@@ -70,8 +70,8 @@ pub(crate) fn document(app: &App, account: &DemoAccount, sections: &Sections) ->
                         section #plans aria-label="Plans" { (section("plans")) }
                         section.card.told {
                             h2 { "Told to your app" }
-                            p.hint { "Facts, each under a key of its own, however often and in whatever order Stripe repeats itself." }
-                            div #facts { (section("facts")) }
+                            p.hint { "Facts for your code and mail for your customer, each once, however often and in whatever order Stripe repeats itself." }
+                            div #told { (section("told")) }
                         }
                     }
                     aside.column aria-label="Behind the scenes" {

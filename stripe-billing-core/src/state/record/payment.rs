@@ -136,7 +136,7 @@ impl PaymentRecord {
     /// Three-letter code, lower case.
     pub fn currency(&self) -> Option<&str> {
         let charge = self.charges().find_map(|charge| charge.currency.as_deref());
-        charge.or(self.intent()?.currency.as_deref())
+        charge.or_else(|| self.intent()?.currency.as_deref())
     }
 
     /// The charge that moved the money, as far as it was named.

@@ -1,0 +1,159 @@
+//! What operators ask: accounts and customers, the queues, tickets and the audit log, as JSON.
+
+mod event;
+mod list;
+mod query;
+mod view;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::extract::{Path, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Uri, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Serialize;
+use stripe_billing_core::Billing;
+
+use crate::problem::Problem;
+
+/// Somebody who may see everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Operator {
+    /// What logs call them.
+    pub name: String,
+}
+
+impl Operator {
+    /// An operator by name.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into() }
+    }
+}
+
+/// Says who a request comes from, if it is an operator: the app's own roles, a bearer token, a
+/// network. Implemented for closures `Fn(&Parts) -> Option<Operator>`.
+#[async_trait]
+pub trait Authorize: Send + Sync + 'static {
+    /// The operator, or `None` for anybody else (401).
+    async fn operator(&self, request: &Parts) -> Option<Operator>;
+}
+
+#[async_trait]
+impl<F> Authorize for F
+where
+    F: Fn(&Parts) -> Option<Operator> + Send + Sync + 'static,
+{
+    async fn operator(&self, request: &Parts) -> Option<Operator> {
+        self(request)
+    }
+}
+
+/// The operators' routes, to be nested where the app likes; nothing mounts them by itself. They
+/// show everything that is known of everybody, so `authorize` decides each request.
+///
+/// | route | answers |
+/// |---|---|
+/// | `GET /customers/{id}?at=&livemode=&stripe_account=` | [`CustomerView`](stripe_billing_core::operator::CustomerView): everything known of a customer; `known` is false when that is nothing |
+/// | `GET /accounts/{account}?at=&livemode=&stripe_account=` | the same by the app's account, with what it bought as a guest |
+/// | `GET /events?status=&type=&customer=&limit=&after=` | `{"events": [..], "next"}`, the newest first |
+/// | `GET /events/{id}` | an event with its `payload` as received; 404 `unknown_event` |
+/// | `GET /stats` | [`Stats`](stripe_billing_core::store::Stats) of both queues |
+/// | `GET /tickets?status=&customer=&limit=&after=` | `{"tickets": [..], "next"}`, the newest first |
+/// | `GET /audit?customer=&limit=&after=` | `{"audit": [..], "next"}`, the newest first |
+///
+/// `at` is an instant in Unix seconds as of which access is worked out; it moves that clock, not
+/// the data. Without `livemode` a customer is looked for in live mode first, then in test mode.
+/// `limit` is 100 unless given, and 1,000 at most; `next` is the `after` of the next page, `null` on
+/// the last. A payload that is not JSON is in `payload_base64`; one that was pruned is `null`. An
+/// event id that several tenants have comes with the rest of them under `others`.
+///
+/// ```
+/// # use stripe_billing_core::{Billing, MemoryStore, catalog::Catalog};
+/// # let billing = Billing::builder(MemoryStore::new())
+/// #     .catalog(Catalog::default()).webhook_secrets(["whsec_1"]).build()?;
+/// use axum::Router;
+/// use axum::http::request::Parts;
+/// use stripe_billing_axum::{Operator, operator};
+///
+/// struct Admin { name: String } // what your session middleware leaves in the request
+///
+/// let staff = |request: &Parts| Some(Operator::new(&request.extensions.get::<Admin>()?.name));
+/// let app: Router = Router::new().nest("/operator", operator(billing, staff));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn operator(billing: Billing, authorize: impl Authorize) -> Router {
+    let authorize: Arc<dyn Authorize> = Arc::new(authorize);
+    Router::new()
+        .route("/customers/{id}", get(customer))
+        .route("/accounts/{account}", get(account))
+        .route("/events", get(list::events))
+        .route("/events/{id}", get(one_event))
+        .route("/stats", get(stats))
+        .route("/tickets", get(list::tickets))
+        .route("/audit", get(list::audit))
+        .fallback(async || Problem::not_found())
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(from_fn_with_state(authorize, admit))
+        .with_state(billing)
+}
+
+async fn admit(
+    State(authorize): State<Arc<dyn Authorize>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let Some(operator) = authorize.operator(&parts).await else {
+        let mut response = Problem::unauthenticated().into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        return response;
+    };
+    tracing::debug!(operator = operator.name, path = parts.uri.path(), "an operator asks");
+    parts.extensions.insert(operator);
+    next.run(Request::from_parts(parts, body)).await
+}
+
+type Routed = Result<Response, Problem>;
+type Named = Result<Path<String>, axum::extract::rejection::PathRejection>;
+
+async fn customer(State(billing): State<Billing>, id: Named, uri: Uri) -> Routed {
+    let id = query::id("id", id)?;
+    let wanted = view::Wanted::read(&uri)?;
+    let account = wanted.stripe_account.as_deref();
+    let view = billing.customer_view(account, wanted.livemode, &id, wanted.at).await;
+    Ok(answer(&view.map_err(|error| Problem::from(&error))?))
+}
+
+async fn account(State(billing): State<Billing>, account: Named, uri: Uri) -> Routed {
+    let account = query::id("account", account)?;
+    let wanted = view::Wanted::read(&uri)?;
+    let key = stripe_billing_core::AccountKey { stripe_account: wanted.stripe_account, account };
+    let view = billing.account_view(&key, wanted.livemode, wanted.at).await;
+    Ok(answer(&view.map_err(|error| Problem::from(&error))?))
+}
+
+async fn one_event(State(billing): State<Billing>, id: Named, uri: Uri) -> Routed {
+    let id = query::id("id", id)?;
+    query::Params::read(&uri, &[])?;
+    let events = billing.store().events_by_id(&id).await;
+    let events = events.map_err(|error| Problem::from(&error))?;
+    let (first, others) = events.split_first().ok_or_else(Problem::unknown_event)?;
+    Ok(answer(&event::EventView::of(first, others)))
+}
+
+async fn stats(State(billing): State<Billing>, uri: Uri) -> Routed {
+    query::Params::read(&uri, &[])?;
+    let stats = billing.store().stats(billing.clock().now()).await;
+    Ok(answer(&stats.map_err(|error| Problem::from(&error))?))
+}
+
+/// An answer that nobody may keep: it is about people, and of now.
+fn answer(body: &impl Serialize) -> Response {
+    ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(body)).into_response()
+}
