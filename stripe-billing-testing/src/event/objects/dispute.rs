@@ -81,7 +81,11 @@ impl DisputeObject {
             })
             .collect();
         let inquiry = self.status.starts_with("warning_");
-        let case = if inquiry { "inquiry" } else { "chargeback" };
+        let case = match self.status.as_str() {
+            _ if inquiry => "inquiry",
+            "prevented" => "resolution",
+            _ => "chargeback",
+        };
         let mut dispute = json!({
             "id": self.id, "object": "dispute", "amount": self.amount,
             "balance_transactions": transactions, "charge": self.charge,

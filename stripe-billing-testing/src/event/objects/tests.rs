@@ -269,7 +269,7 @@ fn a_payment_loses_its_invoice_and_a_refund_learns_its_customer() {
         .invoice(Some("in_1"))
         .amount_refunded(300)
         .dispute("dp_1")
-        .refunds(&[refund.clone()]);
+        .refunds(std::slice::from_ref(&refund));
     let (old, new) = (charge.render(Shape::Old), charge.render(Shape::New));
     differ(&old, &new, &["invoice", "refunds"], &[]);
     assert_eq!(old["refunds"]["data"][0]["id"], "re_1");
