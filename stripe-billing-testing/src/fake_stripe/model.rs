@@ -1,8 +1,12 @@
 //! What the fake knows, in types. The JSON of each object is made in [`super::objects`].
 
+mod entitlement;
+
 use std::collections::BTreeMap;
 
 use super::{calendar::Interval, card::Card, error::Decline};
+
+pub(super) use entitlement::{Entitlement, Feature};
 
 pub(super) type Metadata = BTreeMap<String, String>;
 
@@ -81,22 +85,6 @@ pub(super) struct FraudWarning {
     pub(super) charge: String,
     pub(super) payment_intent: String,
     pub(super) actionable: bool,
-}
-
-/// What a product lets its buyers use.
-#[derive(Clone, Debug)]
-pub(super) struct Feature {
-    pub(super) id: String,
-    pub(super) lookup_key: String,
-    pub(super) product: String,
-}
-
-/// A feature that a customer may use now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entitlement {
-    pub(super) id: String,
-    pub(super) feature: String,
-    pub(super) lookup_key: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
