@@ -17,6 +17,7 @@ pub(crate) fn kind_name(kind: EventKind) -> &'static str {
     match kind {
         EventKind::Snapshot => "snapshot",
         EventKind::Thin => "thin",
+        EventKind::Command => "command",
     }
 }
 
@@ -24,6 +25,7 @@ pub(crate) fn kind_of(name: &str) -> Result<EventKind, StoreError> {
     match name {
         "snapshot" => Ok(EventKind::Snapshot),
         "thin" => Ok(EventKind::Thin),
+        "command" => Ok(EventKind::Command),
         _ => Err(corrupt(format!("{name:?} is no kind of event"))),
     }
 }

@@ -49,7 +49,10 @@ async fn told(events: &[Bytes], batch: u32, step: usize) -> End {
     let pro = ["price_pro", "price_team"].map(PlanPrice::new);
     let plan = pro.into_iter().fold(Plan::new("pro").feature("export"), Plan::price);
     let link = Link { account: ACCOUNT_KEY.to_owned(), pack: PACK_KEY.to_owned() };
-    let catalog = Catalog::builder().plan(plan).link(link).pack(Pack::new("pack_1000", "price_pack").credits("credits", 1000));
+    let catalog = Catalog::builder()
+        .plan(plan)
+        .link(link)
+        .pack(Pack::new("pack_1000", "price_pack").credits("credits", 1000));
     let billing = Billing::builder(store)
         .catalog(catalog.build().expect("the suite's catalog"))
         .webhook_secrets([SECRET])
@@ -82,7 +85,8 @@ struct Dice(u64);
 
 impl Dice {
     fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).expect("31 bits") % limit.max(1)
     }
 
@@ -135,15 +139,42 @@ fn summary(view: &Value) -> String {
 }
 
 /// How each history ends, as its description says.
-const ENDS: [(&str, &str); 33] = [("","")
-; 33
+#[rustfmt::skip]
+const ENDS: [(&str, &str); 33] = [
+    ("sign_up", "active access | subscriptions sub_1 active to 31 | invoices in_1 paid 1500 | checkout_sessions complete paid fulfilled"),
+    ("cancel", "canceled no access | subscriptions sub_1 canceled"),
+    ("failed_renewal", "active access | subscriptions sub_1 active to 62 | invoices in_2 paid 1500"),
+    ("pack_by_card", "no_subscription no access | payments 1500 refunded 0 returned 0 | checkout_sessions complete paid fulfilled"),
+    ("pack_by_guest", "no_subscription no access | payments 1500 refunded 0 returned 0 | checkout_sessions complete paid fulfilled"),
+    ("pack_for_free", "no_subscription no access | checkout_sessions complete no_payment_required fulfilled"),
+    ("pack_delayed_succeeds", "no_subscription no access | payments 1500 refunded 0 returned 0 | checkout_sessions complete paid fulfilled"),
+    ("pack_delayed_fails", "no_subscription no access | checkout_sessions complete unpaid not fulfilled"),
+    ("session_expired", "no_subscription no access | checkout_sessions expired unpaid not fulfilled"),
+    ("trial_to_paid", "active access | subscriptions sub_1 active to 45 | invoices in_1 paid 0, in_2 paid 1500 | payments 1500 refunded 0 returned 0 | checkout_sessions complete no_payment_required fulfilled"),
+    ("renewal_recovers", "active access | subscriptions sub_1 active to 62 | invoices in_2 paid 1500 | payments 1500 refunded 0 returned 0"),
+    ("renewal_unpaid_canceled", "canceled no access | subscriptions sub_1 canceled | invoices in_2 open 0"),
+    ("renewal_unpaid_kept", "unpaid no access | subscriptions sub_1 unpaid | invoices in_2 open 0"),
+    ("renewal_uncollectible", "past_due no access | subscriptions sub_1 past_due | invoices in_2 uncollectible 0"),
+    ("upgrade", "active access | subscriptions sub_1 active | invoices in_2 paid 2000 | payments 2000 refunded 0 returned 0"),
+    ("cancel_undone", "active access | subscriptions sub_1 active to 62 | invoices in_2 paid 1500 | payments 1500 refunded 0 returned 0"),
+    ("collection_paused", "active access | subscriptions sub_1 active | invoices in_2 void 0"),
+    ("paused", "active access | subscriptions sub_1 active to 55 | invoices in_1 paid 0, in_2 paid 1500 | payments 1500 refunded 0 returned 0"),
+    ("overdue_then_paid", "active access | subscriptions sub_1 active to 31 | invoices in_1 paid 1500 | payments 1500 refunded 0 returned 0"),
+    ("void_and_reissue", "active access | subscriptions sub_1 active to 62 | invoices in_2 void 0, in_3 paid 750 | payments 750 refunded 0 returned 0"),
+    ("manual_invoice", "active access | subscriptions sub_1 active | invoices in_9 paid 9900"),
+    ("partial_refunds", "no_subscription no access | payments 1500 refunded 500 returned 500 | checkout_sessions complete paid fulfilled"),
+    ("dispute_inquiry", "no_subscription no access | payments 1500 refunded 0 returned 0 disputed | disputes warning_closed | checkout_sessions complete paid fulfilled"),
+    ("dispute_won", "no_subscription no access | payments 1500 refunded 0 returned 0 disputed | disputes won | checkout_sessions complete paid fulfilled"),
+    ("dispute_lost", "no_subscription no access | payments 1500 refunded 0 returned 1500 disputed | disputes lost | checkout_sessions complete paid fulfilled"),
+    ("dispute_appealed", "no_subscription no access | payments 1500 refunded 0 returned 0 disputed | disputes won | checkout_sessions complete paid fulfilled"),
+    ("dispute_prevented", "no_subscription no access | payments 1500 refunded 0 returned 0 disputed | disputes prevented | checkout_sessions complete paid fulfilled"),
+    ("fraud_warning", "no_subscription no access | payments 1500 refunded 1500 returned 1500 | checkout_sessions complete paid fulfilled"),
+    ("customer_after_subscription", "active access | subscriptions sub_1 active to 31 | invoices in_1 paid 1500 | payments 1500 refunded 0 returned 0"),
+    ("customer_deleted", "canceled no access | subscriptions sub_1 canceled"),
+    ("payment_methods", "no_subscription no access"),
+    ("source_expiring", "no_subscription no access"),
+    ("entitlements", "canceled no access | subscriptions sub_1 canceled"),
 ];
-
-/// What an API version leaves out has no part in the comparison of versions: since basil an invoice
-/// does not name its payment, and some events know more of an object than others.
-fn comparable(view: &Value) -> String {
-    summary(view)
-}
 
 #[tokio::test]
 async fn every_history_ends_as_it_is_known_to_in_every_api_version() {
@@ -151,7 +182,7 @@ async fn every_history_ends_as_it_is_known_to_in_every_api_version() {
         assert_eq!(name, expected_name);
         for shape in Shape::ALL {
             let end = told(&history(shape), 16, 1).await;
-            assert_eq!(comparable(&end.view), expected, "{name} in {shape:?}");
+            assert_eq!(summary(&end.view), expected, "{name} in {shape:?}");
             assert_eq!(end.view["account"], ACCOUNT, "{name}");
         }
     }
@@ -164,7 +195,7 @@ async fn any_order_repetition_and_twin_ids_end_alike() {
         for shape in Shape::ALL {
             let events = history(shape);
             let expected = told(&events, 16, 1).await;
-            for round in 0..12 {
+            for round in 0..3 {
                 let twins: Vec<Bytes> = events.iter().map(twin).collect();
                 let mut shuffled = [events.clone(), events.clone(), twins].concat();
                 dice.shuffle(&mut shuffled);
@@ -182,20 +213,24 @@ async fn a_history_told_in_several_api_versions_at_once_ends_alike() {
     let mut dice = Dice(7);
     for (name, history) in ALL {
         let expected = told(&history(Shape::New), 16, 1).await;
-        for round in 0..12 {
-            let mut mixed: Vec<Bytes> = Shape::ALL.into_iter().flat_map(|shape| {
-                let events = history(shape);
-                let tag = shape.api_version().replace(['-', '.'], "_");
-                events.into_iter().map(move |body| {
-                    let mut event: Value = serde_json::from_slice(&body).expect("an event");
-                    event["id"] = json!(format!("{}_{tag}", event["id"].as_str().expect("an id")));
-                    Bytes::from(event.to_string())
+        for round in 0..6 {
+            let mut mixed: Vec<Bytes> = Shape::ALL
+                .into_iter()
+                .flat_map(|shape| {
+                    let events = history(shape);
+                    let tag = shape.api_version().replace(['-', '.'], "_");
+                    events.into_iter().map(move |body| {
+                        let mut event: Value = serde_json::from_slice(&body).expect("an event");
+                        event["id"] =
+                            json!(format!("{}_{tag}", event["id"].as_str().expect("an id")));
+                        Bytes::from(event.to_string())
+                    })
                 })
-            }).collect();
+                .collect();
             dice.shuffle(&mut mixed);
             let actual = told(&mixed, 16, 1 + dice.below(9)).await;
-            let (actual, expected) = (comparable(&actual.view), comparable(&expected.view));
-            assert_eq!(actual, expected, "{name}, round {round}");
+            // An event of one version may know more of an object than that of another.
+            assert_eq!(summary(&actual.view), summary(&expected.view), "{name}, round {round}");
         }
     }
 }

@@ -192,7 +192,7 @@ impl Invoice {
             currency: text(value, &["currency"]),
             total: int(value, &["total"]),
             amount_due: int(value, &["amount_due"]),
-            amount_paid: int(value, &["amount_paid"]),
+            amount_paid: amount_paid(value),
             amount_remaining: int(value, &["amount_remaining"]),
             discount_total: discount_total(value),
             payment_intent: payment
@@ -259,6 +259,12 @@ impl Invoice {
     pub fn service_end(&self) -> Option<i64> {
         self.lines.iter().filter(|line| !line.proration).filter_map(|line| line.period_end).max()
     }
+}
+
+/// Up to basil, what was paid outside of Stripe was not counted.
+fn amount_paid(value: &Value) -> Option<i64> {
+    let outside = flag(value, &["paid_out_of_band"]);
+    int(value, if outside { &["amount_due"] } else { &["amount_paid"] })
 }
 
 fn line_subscription(line: &Value) -> Option<String> {
