@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use sea_orm::DatabaseConnection;
 use stripe_billing_core::Secret;
@@ -108,7 +109,13 @@ impl SeaOrmStoreBuilder {
                 (dialect, pools)
             }
         };
-        let db = Arc::new(Db { dialect, sql: Sql::new(dialect, &prefix), prefix, pools });
+        let db = Arc::new(Db {
+            dialect,
+            sql: Sql::new(dialect, &prefix),
+            prefix,
+            pools,
+            pruned_to: AtomicI64::new(0),
+        });
         let store = SeaOrmStore { intake: Intake::new(Arc::clone(&db)), db };
         store.migrate().await?;
         Ok(store)

@@ -248,7 +248,9 @@ fn fact(row: &QueryResult) -> Result<ClaimedEntry, StoreError> {
         lease: lease(row)?,
         entry: OutboxEntry {
             key: column(row, OWN + 3)?,
-            event: serde_json::from_str(&body).map_err(corrupt)?,
+            message: serde_json::from_str(&body).map_err(corrupt)?,
+            // That of the claim is gone with the claim.
+            due: None,
         },
         subject: SubjectKey { tenant: db::tenant(row, OWN)?, id: column(row, OWN + 2)? },
         account: None,

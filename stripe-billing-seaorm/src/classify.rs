@@ -35,16 +35,34 @@ pub(crate) fn is_duplicate(error: &StoreError) -> bool {
 /// Whether the statement set a column to `NULL` that has to have a value.
 #[cfg(feature = "postgres")]
 pub(crate) fn is_null_refused(error: &StoreError) -> bool {
-    let error = std::error::Error::source(error).and_then(|source| source.downcast_ref::<DbErr>());
-    let Some(
-        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)),
-    ) = error
-    else {
-        return false;
-    };
-    error
-        .as_database_error()
+    of_server(error)
         .is_some_and(|error| matches!(error.kind(), sqlx::error::ErrorKind::NotNullViolation))
+}
+
+/// Whether the statement divided by zero.
+#[cfg(feature = "postgres")]
+pub(crate) fn is_division_by_zero(error: &StoreError) -> bool {
+    of_server(error).is_some_and(|error| error.code().as_deref() == Some("22012"))
+}
+
+/// Whether the server lets this user make no triggers: MySQL without the right to, or with binary
+/// logging and without `log_bin_trust_function_creators`.
+#[cfg(feature = "mysql")]
+pub(crate) fn is_trigger_refused(error: &StoreError) -> bool {
+    of_server(error)
+        .and_then(|error| error.try_downcast_ref::<sea_orm::SqlxMySqlError>())
+        .is_some_and(|error| matches!(error.number(), 1142 | 1227 | 1419))
+}
+
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+fn of_server(error: &StoreError) -> Option<&dyn sqlx::error::DatabaseError> {
+    let error = std::error::Error::source(error)?.downcast_ref::<DbErr>()?;
+    match error {
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
+            error.as_database_error()
+        }
+        _ => None,
+    }
 }
 
 fn kind_of(error: &DbErr) -> ErrorKind {

@@ -1,6 +1,7 @@
 //! Connections, statements and rows.
 
 use std::fmt;
+use std::sync::atomic::AtomicI64;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
@@ -21,6 +22,8 @@ pub(crate) struct Db {
     pub(crate) prefix: String,
     pub(crate) sql: Sql,
     pub(crate) pools: Pools,
+    /// Up to which event [`prune`](crate::maintain::prune) has come in its round.
+    pub(crate) pruned_to: AtomicI64,
 }
 
 impl fmt::Debug for Db {

@@ -7,8 +7,10 @@ use stripe_billing_core::changes::Settlement;
 use stripe_billing_core::queue::{Failure, Lease};
 use stripe_billing_core::store::{Delivery, Settled};
 
-use crate::db::{self, Db};
+use crate::classify::corrupt;
+use crate::db::{self, Db, column};
 use crate::dialect::repeated;
+use crate::effects::EffectRows;
 
 /// Status, due time, attempts spent, reason, message and class: the columns that a settlement sets,
 /// in the order of the statements.
@@ -38,10 +40,28 @@ fn why(failure: &Failure) -> [Value; 3] {
 
 /// Settles an event that changed nothing.
 pub(crate) async fn event(db: &Db, lease: &Lease, settled: &Settled) -> Result<bool, StoreError> {
-    let mut values = columns(&settled.settlement, settled.now).to_vec();
-    values.extend([db::optional(settled.subject.as_deref()), lease.seq.into(), lease.epoch.into()]);
+    let Settled { settlement, subject, effects, now } = settled;
+    let mut values = columns(settlement, *now).to_vec();
+    values.extend([db::optional(subject.as_deref()), lease.seq.into(), lease.epoch.into()]);
     let sql = db.sql.settle.as_str();
-    Ok(db.execute(db.writer(), sql, values).await? == 1)
+    if effects.is_empty() {
+        return Ok(db.execute(db.writer(), sql, values).await? == 1);
+    }
+    let effects = EffectRows::new(effects, *now)?;
+    let tx = db.begin().await?;
+    if db.execute(&tx, sql, values).await? == 0 {
+        db::rollback(tx).await?;
+        return Ok(false);
+    }
+    let about = db.query(&tx, db.sql.event_subject.as_str(), vec![lease.seq.into()]).await?;
+    let Some(about) = about.first() else {
+        return Err(corrupt("the event that was settled is not there"));
+    };
+    let [account, livemode] = db::tenant_values(&db::tenant(about, 0)?);
+    let id: String = column(about, 2)?;
+    effects.write(db, &tx, &[account, livemode, db::text(&id)]).await?;
+    db::commit(tx).await?;
+    Ok(true)
 }
 
 /// Settles facts that ended alike, in one statement.
@@ -54,6 +74,7 @@ pub(crate) async fn facts(
     let none = || [db::optional(None), db::optional(None), db::optional(None)];
     let (status, due, cost, [reason, message, class]) = match delivery {
         Delivery::Done => ("done", None, 0_i64, none()),
+        Delivery::Dropped => ("dropped", None, 0, none()),
         Delivery::Retry { due, failure } => ("pending", Some(*due), 1, why(failure)),
         Delivery::Dead(failure) => ("dead", None, 1, why(failure)),
     };

@@ -1,6 +1,8 @@
 //! The statements whose text never varies, rendered once per store so that drivers find them in
 //! their cache of prepared statements.
 
+#[cfg(feature = "postgres")]
+use crate::commit;
 use crate::dialect::Dialect;
 
 /// What an insert into the inbox names, in this order.
@@ -14,6 +16,10 @@ pub(crate) const EVENT_ROW: &str = "(?, ?, ?, ?, ?, ?, ?, ?, 'received', ?, ?)";
 pub(crate) struct Sql {
     /// Settles an event under its lease.
     pub(crate) settle: String,
+    /// The same, as part of a commit.
+    pub(crate) settle_committed: String,
+    /// Whom an event is about.
+    pub(crate) event_subject: String,
     /// Flags an event that came again with other content.
     pub(crate) flag_event: String,
     /// Whether anything in the inbox is due.
@@ -24,17 +30,29 @@ pub(crate) struct Sql {
     pub(crate) release_subject: String,
     pub(crate) insert_subject: String,
     pub(crate) update_subject: String,
+    /// Makes a known id another name of a subject.
+    pub(crate) point_name: String,
+    /// Gives events, messages and tickets to another subject.
+    pub(crate) move_subject: [String; 3],
+    pub(crate) delete_records: String,
+    pub(crate) tell_ticket: String,
+    pub(crate) close_ticket: String,
+    pub(crate) open_ticket: String,
     pub(crate) insert_call: String,
     pub(crate) select_call: String,
     pub(crate) finish_call: String,
     pub(crate) restart_call: String,
     pub(crate) subjects_of: String,
+    /// The same with all of their records.
+    pub(crate) subjects_whole: String,
+    pub(crate) subject: String,
+    pub(crate) events_by_id: String,
     pub(crate) stats: String,
     /// Postgres writes a whole batch, and a whole decision, in one statement.
     #[cfg(feature = "postgres")]
     pub(crate) insert_events: String,
     #[cfg(feature = "postgres")]
-    pub(crate) commit: [String; 8],
+    pub(crate) commit: [String; commit::SHAPES],
 }
 
 impl Sql {
@@ -45,12 +63,27 @@ impl Sql {
             // MySQL's IGNORE would hide other errors as well: the duplicate key is caught instead.
             Dialect::Mysql => "",
         };
+        // Whatever the statistics say, so that no other rows are locked.
+        let by_subject = match dialect {
+            Dialect::Sqlite | Dialect::Postgres => "",
+            Dialect::Mysql => " FORCE INDEX ({p}events_subject)",
+        };
         Self {
             settle: render(
                 "UPDATE {p}events SET status = ?, due_at = ?, attempts = attempts + ?, \
                  reason = ?, message = COALESCE(?, message), \
                  error_class = COALESCE(?, error_class), subject = COALESCE(?, subject) \
                  WHERE seq = ? AND epoch = ? AND status = 'processing'",
+            ),
+            settle_committed: render(
+                "UPDATE {p}events SET status = ?, due_at = ?, attempts = attempts + ?, \
+                 reason = ?, message = COALESCE(?, message), \
+                 error_class = COALESCE(?, error_class), subject = ?, anomalies = ? \
+                 WHERE seq = ? AND epoch = ? AND status = 'processing'",
+            ),
+            event_subject: render(
+                "SELECT stripe_account, livemode, COALESCE(subject, event_id) FROM {p}events \
+                 WHERE seq = ?",
             ),
             flag_event: render(
                 "UPDATE {p}events SET differs = TRUE \
@@ -62,11 +95,11 @@ impl Sql {
                 "UPDATE {p}events SET status = 'received', due_at = ?, reason = NULL \
                  WHERE status = 'parked' AND reason LIKE 'catalog:%' AND reason <> ?",
             ),
-            release_subject: render(
-                "UPDATE {p}events SET status = 'received', due_at = ?, reason = NULL \
-                 WHERE stripe_account = ? AND livemode = ? AND subject = ? AND seq <> ? \
-                 AND status = 'parked' AND reason = 'unlinked'",
-            ),
+            release_subject: render(&format!(
+                "UPDATE {{p}}events{by_subject} SET status = 'received', due_at = ?, \
+                 reason = NULL WHERE stripe_account = ? AND livemode = ? AND subject = ? \
+                 AND seq <> ? AND status = 'parked' AND reason = 'unlinked'"
+            )),
             insert_subject: render(&format!(
                 "INSERT INTO {{p}}subjects (stripe_account, livemode, id, version, account, links) \
                  VALUES (?, ?, ?, 1, ?, ?){ignore}"
@@ -75,6 +108,28 @@ impl Sql {
                 "UPDATE {p}subjects SET version = version + 1, account = ?, links = ? \
                  WHERE stripe_account = ? AND livemode = ? AND id = ? AND version = ?",
             ),
+            point_name: render(
+                "UPDATE {p}subjects SET version = version + 1, owner = ?, account = NULL, \
+                 links = ? WHERE stripe_account = ? AND livemode = ? AND id = ? AND version = ?",
+            ),
+            move_subject: [&format!("events{by_subject}"), "outbox", "tickets"].map(|table| {
+                render(&format!(
+                    "UPDATE {{p}}{table} SET subject = ? \
+                     WHERE stripe_account = ? AND livemode = ? AND subject = ?"
+                ))
+            }),
+            delete_records: render(
+                "DELETE FROM {p}records WHERE stripe_account = ? AND livemode = ? AND subject = ?",
+            ),
+            tell_ticket: render(&tell_ticket(
+                "CASE status WHEN 'resolved' THEN 'open' ELSE status END",
+            )),
+            close_ticket: render(&tell_ticket("'resolved'")),
+            open_ticket: render(&format!(
+                "INSERT INTO {{p}}tickets (stripe_account, livemode, ticket_key, type, priority, \
+                 subject, object_kind, object_id, event, title, due_by, updated_at, opened_at, \
+                 status, count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open', 1){ignore}"
+            )),
             insert_call: render(&format!(
                 "INSERT INTO {{p}}calls (call_key, generation, fingerprint, started_at) \
                  VALUES (?, 1, ?, ?){ignore}"
@@ -98,13 +153,30 @@ impl Sql {
                  WHERE s.stripe_account = ? AND s.account = ? AND s.livemode IN (?, ?)",
                 dialect.is_current()
             )),
-            stats: render(
-                // The typed branches come first: they give the union its types.
-                "SELECT 'events', '', 0, MIN(due_at) FROM {p}events WHERE due_at <= ? \
-                 UNION ALL SELECT 'outbox', '', 0, MIN(due_at) FROM {p}outbox WHERE due_at <= ? \
-                 UNION ALL SELECT 'events', status, COUNT(*), NULL FROM {p}events GROUP BY status \
-                 UNION ALL SELECT 'outbox', status, COUNT(*), NULL FROM {p}outbox GROUP BY status",
-            ),
+            subjects_whole: render(&format!(
+                "SELECT w.livemode, w.id, w.version, w.links, w.body FROM ( \
+                 SELECT s.livemode, s.id, s.version, s.links, r.body, ROW_NUMBER() OVER \
+                 (PARTITION BY s.livemode, s.id ORDER BY r.is_current DESC, r.kind, r.id) AS place \
+                 FROM {{p}}subjects s LEFT JOIN {{p}}records r \
+                 ON r.stripe_account = s.stripe_account \
+                 AND r.livemode = s.livemode AND r.subject = s.id \
+                 WHERE s.stripe_account = ? AND s.account = ? AND s.livemode IN (?, ?) \
+                 ) w WHERE w.place <= {MAX_RECORDS}"
+            )),
+            subject: render(&format!(
+                "SELECT s.livemode, s.id, s.version, s.links, r.body FROM {{p}}subjects a \
+                 JOIN {{p}}subjects s ON s.stripe_account = a.stripe_account \
+                 AND s.livemode = a.livemode AND s.id = COALESCE(a.owner, a.id) \
+                 LEFT JOIN {{p}}records r ON r.stripe_account = s.stripe_account \
+                 AND r.livemode = s.livemode AND r.subject = s.id \
+                 WHERE a.stripe_account = ? AND a.livemode = ? AND a.id = ? \
+                 ORDER BY r.is_current DESC, r.kind, r.id LIMIT {MAX_RECORDS}"
+            )),
+            events_by_id: render(&format!(
+                "SELECT {EVENT_SUMMARY}, {EVENT_BODY} FROM {{p}}events WHERE event_id = ? \
+                 ORDER BY seq"
+            )),
+            stats: render(&stats()),
             #[cfg(feature = "postgres")]
             insert_events: render(&format!(
                 "INSERT INTO {{p}}events ({EVENT_COLUMNS}) \
@@ -117,85 +189,51 @@ impl Sql {
                  RETURNING stripe_account, livemode, event_id"
             )),
             #[cfg(feature = "postgres")]
-            commit: std::array::from_fn(|shape| render(&commit(CommitShape::of(shape)))),
+            commit: std::array::from_fn(|shape| render(&commit::statement(shape))),
         }
     }
 }
 
-/// Which parts the one-statement commit has.
-#[cfg(feature = "postgres")]
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CommitShape {
-    /// The subject is new.
-    pub(crate) create: bool,
-    /// There are facts to tell.
-    pub(crate) facts: bool,
-    /// Parked events are released.
-    pub(crate) release: bool,
+/// What operators see of an event.
+pub(crate) const EVENT_SUMMARY: &str = "seq, stripe_account, livemode, event_id, event_type, \
+     status, reason, message, subject, created, received_at, attempts, differs, anomalies";
+
+/// What is stored of it besides.
+pub(crate) const EVENT_BODY: &str = "kind, api_version, payload";
+
+/// Records of a subject that are read at most.
+const MAX_RECORDS: u32 = 10_000;
+
+/// As far as the items of a status are counted: an exact number of more is worth no one's wait.
+const MAX_COUNT: u32 = 1_000_000;
+
+const EVENT_STATUSES: [&str; 7] =
+    ["received", "processing", "retry_wait", "parked", "processed", "ignored", "dead"];
+const OUTBOX_STATUSES: [&str; 6] = ["pending", "sending", "done", "dropped", "dead", "shadow"];
+
+fn tell_ticket(status: &str) -> String {
+    format!(
+        "UPDATE {{p}}tickets SET type = ?, priority = ?, subject = ?, object_kind = ?, \
+         object_id = ?, event = ?, title = ?, due_by = ?, updated_at = ?, count = count + 1, \
+         status = {status} WHERE stripe_account = ? AND livemode = ? AND ticket_key = ?"
+    )
 }
 
-#[cfg(feature = "postgres")]
-impl CommitShape {
-    pub(crate) fn index(self) -> usize {
-        usize::from(self.create) | usize::from(self.facts) << 1 | usize::from(self.release) << 2
-    }
-
-    fn of(index: usize) -> Self {
-        Self { create: index & 1 != 0, facts: index & 2 != 0, release: index & 4 != 0 }
-    }
-}
-
-/// A decision in one statement: each part happens only if the lease is held (`fence`) and the
-/// subject's version was the expected one (`subject`). Both lock their row, so that a concurrent
-/// writer is waited for and its outcome seen. A fact that is there with other content is set to
-/// `NULL`, which its column refuses, and with it the whole statement.
-#[cfg(feature = "postgres")]
-fn commit(shape: CommitShape) -> String {
+fn stats() -> String {
+    // The typed branches come first: they give the union its types.
     let mut sql = String::from(
-        "WITH fence AS MATERIALIZED (SELECT seq FROM {p}events \
-         WHERE seq = $1 AND epoch = $2 AND status = 'processing' FOR UPDATE), subject AS (",
+        "SELECT 'events', '', 0, MIN(due_at) FROM {p}events WHERE due_at <= ? \
+         UNION ALL SELECT 'outbox', '', 0, MIN(due_at) FROM {p}outbox WHERE due_at <= ?",
     );
-    sql.push_str(if shape.create {
-        "INSERT INTO {p}subjects (stripe_account, livemode, id, version, account, links) \
-         SELECT $9::text, $10::bool, $11::text, 1, $13::text, $14::text FROM fence \
-         WHERE $12::bigint = 0 ON CONFLICT DO NOTHING RETURNING 1"
-    } else {
-        "UPDATE {p}subjects SET version = version + 1, account = $13, links = $14 \
-         WHERE stripe_account = $9 AND livemode = $10 AND id = $11 AND version = $12 \
-         AND EXISTS (SELECT 1 FROM fence) RETURNING 1"
-    });
-    sql.push_str(
-        "), settled AS (UPDATE {p}events SET status = $3, due_at = $4, \
-         attempts = attempts + $5, reason = $6, message = COALESCE($7, message), \
-         error_class = COALESCE($8, error_class), subject = $11 \
-         WHERE seq = $1 AND EXISTS (SELECT 1 FROM subject)), \
-         written AS (INSERT INTO {p}records \
-         (stripe_account, livemode, subject, kind, id, is_current, body) \
-         SELECT $9, $10, $11, r.kind, r.id, r.is_current, r.body \
-         FROM unnest($15::text[], $16::text[], $17::bool[], $18::text[]) \
-         AS r(kind, id, is_current, body) WHERE EXISTS (SELECT 1 FROM subject) \
-         ON CONFLICT (stripe_account, livemode, subject, kind, id) \
-         DO UPDATE SET is_current = excluded.is_current, body = excluded.body)",
-    );
-    if shape.facts {
-        sql.push_str(
-            ", told AS (INSERT INTO {p}outbox AS o \
-             (stripe_account, livemode, fact_key, kind, body, subject, created_at, status, due_at) \
-             SELECT $9, $10, f.key, f.kind, f.body, $11, $19, 'pending', $19 \
-             FROM unnest($20::text[], $21::text[], $22::text[]) AS f(key, kind, body) \
-             WHERE EXISTS (SELECT 1 FROM subject) \
-             ON CONFLICT (stripe_account, livemode, fact_key) \
-             DO UPDATE SET body = NULL WHERE o.body <> excluded.body)",
-        );
+    let tables = EVENT_STATUSES
+        .map(|status| ("events", status))
+        .into_iter()
+        .chain(OUTBOX_STATUSES.map(|status| ("outbox", status)));
+    for (table, status) in tables {
+        sql.push_str(&format!(
+            " UNION ALL SELECT '{table}', '{status}', COUNT(*), NULL FROM (SELECT 1 AS one \
+             FROM {{p}}{table} WHERE status = '{status}' LIMIT {MAX_COUNT}) counted"
+        ));
     }
-    if shape.release {
-        sql.push_str(
-            ", released AS (UPDATE {p}events SET status = 'received', due_at = $19, \
-             reason = NULL WHERE stripe_account = $9 AND livemode = $10 AND subject = $11 \
-             AND seq <> $1 AND status = 'parked' AND reason = 'unlinked' \
-             AND EXISTS (SELECT 1 FROM subject))",
-        );
-    }
-    sql.push_str(" SELECT (SELECT COUNT(*) FROM fence), (SELECT COUNT(*) FROM subject)");
     sql
 }

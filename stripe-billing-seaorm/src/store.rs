@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,17 +8,19 @@ use stripe_billing_core::changes::Changes;
 use stripe_billing_core::queue::{ClaimRequest, Lease};
 use stripe_billing_core::state::Subject;
 use stripe_billing_core::store::{
-    Call, CallStore, ClaimedEntry, ClaimedEvent, Commit, Delivery, EventQuery, EventStore,
-    EventSummary, Inspect, LoadRequest, Outbox, Receipt, ReceivedEvent, Settled, Stats,
+    AuditLine, AuditQuery, Call, CallStore, ClaimedEntry, ClaimedEvent, Commit, Delivery,
+    EventQuery, EventRange, EventStore, EventSummary, Inspect, LoadRequest, Maintain, Outbox,
+    Receipt, ReceivedEvent, Records, Settled, Stats, StoredEvent, TicketQuery,
 };
-use stripe_billing_core::{AccountKey, ErrorKind, StoreError};
+use stripe_billing_core::ticket::Ticket;
+use stripe_billing_core::{AccountKey, ErrorKind, StoreError, SubjectKey, Tenant};
 
 use crate::builder::{SeaOrmStoreBuilder, Source};
 use crate::classify::classify;
 use crate::db::{self, Db};
 use crate::error::ConnectError;
 use crate::intake::Intake;
-use crate::{calls, claim, commit, inspect, load, migrate, settle};
+use crate::{calls, claim, commit, inspect, load, maintain, migrate, settle};
 
 /// Storage on SQLite, Postgres or MySQL/MariaDB. Clones share their connections.
 ///
@@ -86,7 +89,7 @@ impl EventStore for SeaOrmStore {
         claim::events(&self.db, request).await
     }
 
-    async fn load(&self, request: &LoadRequest) -> Result<Subject, StoreError> {
+    async fn load(&self, request: &LoadRequest) -> Result<Vec<Subject>, StoreError> {
         load::load(&self.db, request).await
     }
 
@@ -158,12 +161,42 @@ impl Inspect for SeaOrmStore {
         &self,
         account: &AccountKey,
         livemode: Option<bool>,
+        records: Records,
     ) -> Result<Vec<Subject>, StoreError> {
-        inspect::subjects_of(&self.db, account, livemode).await
+        inspect::subjects_of(&self.db, account, livemode, records).await
+    }
+
+    async fn subject(&self, key: &SubjectKey) -> Result<Option<Subject>, StoreError> {
+        inspect::subject(&self.db, key).await
+    }
+
+    async fn notices(
+        &self,
+        tenant: &Tenant,
+        subjects: &[String],
+        now: DateTime<Utc>,
+    ) -> Result<BTreeMap<String, u64>, StoreError> {
+        inspect::notices(&self.db, tenant, subjects, now).await
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Vec<EventSummary>, StoreError> {
         inspect::events(&self.db, query).await
+    }
+
+    async fn events_by_id(&self, id: &str) -> Result<Vec<StoredEvent>, StoreError> {
+        inspect::events_by_id(&self.db, id).await
+    }
+
+    async fn stored_events(&self, range: &EventRange) -> Result<Vec<StoredEvent>, StoreError> {
+        inspect::stored_events(&self.db, range).await
+    }
+
+    async fn tickets(&self, query: &TicketQuery) -> Result<Vec<Ticket>, StoreError> {
+        inspect::tickets(&self.db, query).await
+    }
+
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditLine>, StoreError> {
+        inspect::audit(&self.db, query).await
     }
 
     async fn stats(&self, now: DateTime<Utc>) -> Result<Stats, StoreError> {
@@ -172,5 +205,20 @@ impl Inspect for SeaOrmStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.db.writer().ping().await.map_err(classify)
+    }
+}
+
+#[async_trait]
+impl Maintain for SeaOrmStore {
+    async fn requeue(&self, range: &EventRange, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        maintain::requeue(&self.db, range, now).await
+    }
+
+    async fn prune(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
+        maintain::prune(&self.db, before, limit).await
+    }
+
+    async fn erase(&self, subject: &SubjectKey) -> Result<u64, StoreError> {
+        maintain::erase(&self.db, subject).await
     }
 }

@@ -1,6 +1,6 @@
 //! A store that fails where it is told to.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,10 +10,12 @@ use stripe_billing_core::changes::Changes;
 use stripe_billing_core::queue::{ClaimRequest, Lease};
 use stripe_billing_core::state::Subject;
 use stripe_billing_core::store::{
-    Call, CallStore, ClaimedEntry, ClaimedEvent, Commit, Delivery, EventQuery, EventStore,
-    EventSummary, Inspect, LoadRequest, Outbox, Receipt, ReceivedEvent, Settled, Stats, Store,
+    AuditLine, AuditQuery, Call, CallStore, ClaimedEntry, ClaimedEvent, Commit, Delivery,
+    EventQuery, EventRange, EventStore, EventSummary, Inspect, LoadRequest, Maintain, Outbox,
+    Receipt, ReceivedEvent, Records, Settled, Stats, Store, StoredEvent, TicketQuery,
 };
-use stripe_billing_core::{AccountKey, ErrorKind, StoreError};
+use stripe_billing_core::ticket::Ticket;
+use stripe_billing_core::{AccountKey, ErrorKind, StoreError, SubjectKey, Tenant};
 
 /// When a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -201,7 +203,7 @@ impl<S: Store> EventStore for FaultyStore<S> {
         self.call("claim", self.inner.claim(request)).await
     }
 
-    async fn load(&self, request: &LoadRequest) -> Result<Subject, StoreError> {
+    async fn load(&self, request: &LoadRequest) -> Result<Vec<Subject>, StoreError> {
         self.call("load", self.inner.load(request)).await
     }
 
@@ -272,12 +274,42 @@ impl<S: Store> Inspect for FaultyStore<S> {
         &self,
         account: &AccountKey,
         livemode: Option<bool>,
+        records: Records,
     ) -> Result<Vec<Subject>, StoreError> {
-        self.call("subjects_of", self.inner.subjects_of(account, livemode)).await
+        self.call("subjects_of", self.inner.subjects_of(account, livemode, records)).await
+    }
+
+    async fn subject(&self, key: &SubjectKey) -> Result<Option<Subject>, StoreError> {
+        self.call("subject", self.inner.subject(key)).await
+    }
+
+    async fn notices(
+        &self,
+        tenant: &Tenant,
+        subjects: &[String],
+        now: DateTime<Utc>,
+    ) -> Result<BTreeMap<String, u64>, StoreError> {
+        self.call("notices", self.inner.notices(tenant, subjects, now)).await
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Vec<EventSummary>, StoreError> {
         self.call("events", self.inner.events(query)).await
+    }
+
+    async fn events_by_id(&self, id: &str) -> Result<Vec<StoredEvent>, StoreError> {
+        self.call("events_by_id", self.inner.events_by_id(id)).await
+    }
+
+    async fn stored_events(&self, range: &EventRange) -> Result<Vec<StoredEvent>, StoreError> {
+        self.call("stored_events", self.inner.stored_events(range)).await
+    }
+
+    async fn tickets(&self, query: &TicketQuery) -> Result<Vec<Ticket>, StoreError> {
+        self.call("tickets", self.inner.tickets(query)).await
+    }
+
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditLine>, StoreError> {
+        self.call("audit", self.inner.audit(query)).await
     }
 
     async fn stats(&self, now: DateTime<Utc>) -> Result<Stats, StoreError> {
@@ -286,6 +318,21 @@ impl<S: Store> Inspect for FaultyStore<S> {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.call("ping", self.inner.ping()).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> Maintain for FaultyStore<S> {
+    async fn requeue(&self, range: &EventRange, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        self.call("requeue", self.inner.requeue(range, now)).await
+    }
+
+    async fn prune(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
+        self.call("prune", self.inner.prune(before, limit)).await
+    }
+
+    async fn erase(&self, subject: &SubjectKey) -> Result<u64, StoreError> {
+        self.call("erase", self.inner.erase(subject)).await
     }
 }
 

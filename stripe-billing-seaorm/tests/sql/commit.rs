@@ -1,11 +1,10 @@
 use sea_orm::ConnectionTrait;
 use stripe_billing_core::ErrorKind;
-use stripe_billing_core::changes::{ParkReason, Settlement};
-use stripe_billing_core::store::{Commit, EventStore, Inspect, Outbox, Settled};
+use stripe_billing_core::changes::{Effects, ParkReason, Settlement};
+use stripe_billing_core::store::{Commit, EventStore, Inspect, Outbox, Records, Settled};
 
 use crate::support::{
-    TestDb, changes, claim, claimed, event, everything, object, on_every_backend, paid, record,
-    start,
+    TestDb, changes, claim, claimed, event, load, object, on_every_backend, paid, record, start,
 };
 
 on_every_backend!(
@@ -30,7 +29,7 @@ async fn one_of_eight_concurrent_commits_wins(db: &TestDb) {
             tasks.push(tokio::spawn(async move {
                 let mut decided = changes("cus_1", version);
                 decided.records = vec![record(&format!("in_{version}_{n}"), true)];
-                decided.outbox = vec![paid(&format!("in_{version}_{n}"), 1)];
+                decided.effects.outbox = vec![paid(&format!("in_{version}_{n}"), 1)];
                 node.commit(&lease, &decided).await
             }));
         }
@@ -44,7 +43,7 @@ async fn one_of_eight_concurrent_commits_wins(db: &TestDb) {
             }
         }
         assert_eq!(done, 1);
-        let loaded = store.load(&everything("cus_1", Vec::new())).await.unwrap();
+        let loaded = load(&store, "cus_1", Vec::new()).await.unwrap();
         assert_eq!(loaded.version, version + 1);
         assert_eq!(loaded.records.len() as i64, version + 1);
     }
@@ -61,15 +60,15 @@ async fn a_conflict_writes_nothing(db: &TestDb) {
         let mut stale = changes("cus_1", expected);
         stale.account = Some("mallory".to_owned());
         stale.records = vec![record("in_1", true)];
-        stale.outbox = vec![paid("in_1", 1)];
+        stale.effects.outbox = vec![paid("in_1", 1)];
         let outcome = store.commit(&second, &stale).await.unwrap();
         assert_eq!(outcome, Commit::Conflict, "expected {expected}");
     }
-    let loaded = store.load(&everything("cus_1", vec![object("in_1")])).await;
+    let loaded = load(&store, "cus_1", vec![object("in_1")]).await;
     let loaded = loaded.unwrap();
     assert_eq!((loaded.version, loaded.records.len()), (1, 0));
     assert!(store.claim_outbox(&claim(9, start())).await.unwrap().is_empty());
-    assert!(store.subjects_of(&"mallory".into(), None).await.unwrap().is_empty());
+    assert!(store.subjects_of(&"mallory".into(), None, Records::Current).await.unwrap().is_empty());
     // The lease is still held, and the decision made again goes through.
     assert_eq!(store.commit(&second, &changes("cus_1", 1)).await.unwrap(), Commit::Done);
 }
@@ -86,7 +85,7 @@ async fn a_fact_is_told_once(db: &TestDb) {
     {
         let lease = claimed(&store, &format!("evt_{n}")).await.lease;
         let mut decided = changes("cus_1", n as i64);
-        decided.outbox = facts;
+        decided.effects.outbox = facts;
         assert_eq!(store.commit(&lease, &decided).await.unwrap(), Commit::Done);
     }
     let mut keys: Vec<String> = store
@@ -105,14 +104,14 @@ async fn a_fact_in_other_words_is_the_same_fact(db: &TestDb) {
     let store = db.store().await;
     let lease = claimed(&store, "evt_1").await.lease;
     let mut decided = changes("cus_1", 0);
-    decided.outbox = vec![paid("in_1", 100)];
+    decided.effects.outbox = vec![paid("in_1", 100)];
     assert_eq!(store.commit(&lease, &decided).await.unwrap(), Commit::Done);
     // As another version of the library may have written it.
     raw.execute_unprepared("UPDATE billing_outbox SET body = CONCAT(' ', body)").await.unwrap();
 
     let lease = claimed(&store, "evt_2").await.lease;
     let mut decided = changes("cus_1", 1);
-    decided.outbox = vec![paid("in_0", 1), paid("in_1", 100)];
+    decided.effects.outbox = vec![paid("in_0", 1), paid("in_1", 100)];
     assert_eq!(store.commit(&lease, &decided).await.unwrap(), Commit::Done);
     let facts = store.claim_outbox(&claim(10, start())).await.unwrap();
     let told: Vec<_> = facts.into_iter().map(|fact| fact.entry).collect();
@@ -123,7 +122,7 @@ async fn another_fact_under_a_used_key_undoes_the_commit(db: &TestDb) {
     let store = db.store().await;
     let lease = claimed(&store, "evt_1").await.lease;
     let mut decided = changes("cus_1", 0);
-    decided.outbox = vec![paid("in_1", 100)];
+    decided.effects.outbox = vec![paid("in_1", 100)];
     assert_eq!(store.commit(&lease, &decided).await.unwrap(), Commit::Done);
 
     let lease = claimed(&store, "evt_2").await.lease;
@@ -131,11 +130,11 @@ async fn another_fact_under_a_used_key_undoes_the_commit(db: &TestDb) {
     {
         let mut decided = changes("cus_1", 1);
         decided.records = vec![record("in_1", true)];
-        decided.outbox = outbox;
+        decided.effects.outbox = outbox;
         let error = store.commit(&lease, &decided).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::KeyReused);
         assert!(!error.is_retryable());
-        let loaded = store.load(&everything("cus_1", Vec::new())).await.unwrap();
+        let loaded = load(&store, "cus_1", Vec::new()).await.unwrap();
         assert_eq!((loaded.version, loaded.records.len()), (1, 0));
     }
     // Only the first fact is there, and the lease is still held.
@@ -163,18 +162,18 @@ async fn load_brings_current_records_and_those_named(db: &TestDb) {
         (vec!["in_5", "in_4", "in_3", "in_x", "in_none"], vec!["in_0", "in_3", "in_4", "in_5"]),
     ] {
         let objects = named.iter().map(|id| object(id)).collect();
-        let loaded = store.load(&everything("cus_1", objects)).await.unwrap();
+        let loaded = load(&store, "cus_1", objects).await.unwrap();
         let ids: Vec<&str> = loaded.records.keys().map(|key| key.id.as_str()).collect();
         assert_eq!(ids, expected, "{named:?}");
         assert_eq!(loaded.version, 1);
     }
-    let unknown = store.load(&everything("cus_3", vec![object("in_1")])).await;
+    let unknown = load(&store, "cus_3", vec![object("in_1")]).await;
     assert_eq!(unknown.unwrap().version, 0);
-    let many = (0..300).map(|n| object(&format!("in_{n}"))).collect();
-    let error = store.load(&everything("cus_1", many)).await.unwrap_err();
+    let many = (0..5_000).map(|n| object(&format!("in_{n}"))).collect();
+    let error = load(&store, "cus_1", many).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-    let many = (0..256).map(|n| object(&format!("in_{n}"))).collect();
-    let loaded = store.load(&everything("cus_1", many)).await.unwrap();
+    let many = (0..4_096).map(|n| object(&format!("in_{n}"))).collect();
+    let loaded = load(&store, "cus_1", many).await.unwrap();
     assert_eq!(loaded.records.len(), 10);
 }
 
@@ -189,9 +188,9 @@ async fn a_record_can_stop_being_current(db: &TestDb) {
     // Of two writes of one object the last holds.
     decided.records = vec![record("in_1", true), record("in_1", false)];
     assert_eq!(store.commit(&lease, &decided).await.unwrap(), Commit::Done);
-    let loaded = store.load(&everything("cus_1", Vec::new())).await.unwrap();
+    let loaded = load(&store, "cus_1", Vec::new()).await.unwrap();
     assert_eq!((loaded.version, loaded.records.len()), (2, 0));
-    let loaded = store.load(&everything("cus_1", vec![object("in_1")])).await;
+    let loaded = load(&store, "cus_1", vec![object("in_1")]).await;
     assert_eq!(loaded.unwrap().records.len(), 1);
 }
 
@@ -217,7 +216,7 @@ async fn linking_releases_what_was_parked_on_the_subject(db: &TestDb) {
     let lease = claimed(&store, "evt_link").await.lease;
     let mut linked = changes("cus_1", 3);
     linked.release_parked = true;
-    linked.outbox = vec![paid("in_1", 1)];
+    linked.effects.outbox = vec![paid("in_1", 1)];
     assert_eq!(store.commit(&lease, &linked).await.unwrap(), Commit::Done);
     let released = store.claim(&claim(10, start())).await.unwrap();
     let ids: Vec<_> = released.iter().map(|c| c.event.key.id.as_str()).collect();
@@ -243,6 +242,7 @@ async fn a_catalog_releases_what_another_one_parked(db: &TestDb) {
                 ParkReason::UnknownPrice { catalog: reason.to_owned() }
             }),
             subject: Some("cus_1".to_owned()),
+            effects: Effects::default(),
             now: start(),
         };
         assert!(store.settle(&lease, &parked).await.unwrap());

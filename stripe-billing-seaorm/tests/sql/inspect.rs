@@ -1,4 +1,4 @@
-use stripe_billing_core::store::{CallStore, Commit, EventQuery, EventStore, Inspect};
+use stripe_billing_core::store::{CallStore, Commit, EventQuery, EventStore, Inspect, Records};
 use stripe_billing_core::{AccountKey, EventKey};
 
 use crate::support::{
@@ -40,7 +40,7 @@ async fn subjects_of_an_account_with_their_current_records(db: &TestDb) {
         assert_eq!(store.commit(&lease, &decided).await.unwrap(), Commit::Done);
     }
     let of = async |account: AccountKey, livemode| -> Vec<(String, usize)> {
-        let subjects = store.subjects_of(&account, livemode).await.unwrap();
+        let subjects = store.subjects_of(&account, livemode, Records::Current).await.unwrap();
         subjects.into_iter().map(|subject| (subject.key.id, subject.records.len())).collect()
     };
     let expected = |pairs: &[(&str, usize)]| -> Vec<(String, usize)> {

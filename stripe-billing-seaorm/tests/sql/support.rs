@@ -6,12 +6,12 @@ use std::sync::{Mutex, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use serde_json::json;
-use stripe_billing_core::changes::{Changes, OutboxEntry, RecordWrite, Settlement};
+use stripe_billing_core::changes::{Changes, Effects, OutboxEntry, RecordWrite, Settlement};
 use stripe_billing_core::queue::{ClaimRequest, Lease};
-use stripe_billing_core::state::{Links, ObjectKind, ObjectRef, Record};
+use stripe_billing_core::state::{Links, ObjectKind, ObjectRef, Record, Subject};
 use stripe_billing_core::store::{ClaimedEvent, EventStore, LoadRequest, ReceivedEvent};
 use stripe_billing_core::webhook::EventKind;
-use stripe_billing_core::{DomainEvent, EventKey, SubjectKey, Tenant};
+use stripe_billing_core::{DomainEvent, EventKey, StoreError, SubjectKey, Tenant};
 use stripe_billing_seaorm::{SeaOrmStore, SeaOrmStoreBuilder};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,8 +232,16 @@ pub(crate) fn subject(id: &str) -> SubjectKey {
     SubjectKey { tenant: Tenant::platform(true), id: id.to_owned() }
 }
 
-pub(crate) fn everything(id: &str, objects: Vec<ObjectRef>) -> LoadRequest {
-    LoadRequest { subject: subject(id), objects }
+/// Loads a subject, as it is or as one of which nothing is known.
+pub(crate) async fn load(
+    store: &SeaOrmStore,
+    id: &str,
+    objects: Vec<ObjectRef>,
+) -> Result<Subject, StoreError> {
+    let SubjectKey { tenant, id } = subject(id);
+    let request = LoadRequest { tenant, ids: vec![id.clone()], objects };
+    let loaded = store.load(&request).await?.pop();
+    Ok(loaded.unwrap_or_else(|| Subject::new(subject(&id))))
 }
 
 pub(crate) fn object(id: &str) -> ObjectRef {
@@ -253,7 +261,7 @@ pub(crate) fn paid(invoice: &str, total: i64) -> OutboxEntry {
         total: Some(total),
         currency: Some("eur".to_owned()),
     };
-    OutboxEntry { key: event.key(), event }
+    OutboxEntry::from(event)
 }
 
 pub(crate) fn changes(id: &str, expected_version: i64) -> Changes {
@@ -263,8 +271,10 @@ pub(crate) fn changes(id: &str, expected_version: i64) -> Changes {
         links: Links::default(),
         account: Some("acme".to_owned()),
         records: Vec::new(),
-        outbox: Vec::new(),
+        adopted: Vec::new(),
+        effects: Effects::default(),
         settlement: Settlement::Processed,
+        anomalies: Vec::new(),
         release_parked: false,
         now: start(),
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use stripe_billing_core::changes::Settlement;
+use stripe_billing_core::changes::{Effects, Settlement};
 use stripe_billing_core::store::Settled;
 
 use super::Fixture;
@@ -49,6 +49,7 @@ pub async fn event_store_2_the_longest_due_come_first(fixture: &Fixture) {
     let settled = Settled {
         settlement: Settlement::Retry { due: at(15), failure: failure() },
         subject: None,
+        effects: Effects::default(),
         now: at(2),
     };
     assert!(store.settle(&tried.lease, &settled).await.expect("settle"));
@@ -109,7 +110,8 @@ pub async fn event_store_2_each_claim_raises_the_epoch_by_one(fixture: &Fixture)
         Settlement::Released,
     ];
     for (n, settlement) in (1..).zip(ways) {
-        let settled = Settled { settlement, subject: None, now: at(10 * n) };
+        let settled =
+            Settled { settlement, subject: None, effects: Effects::default(), now: at(10 * n) };
         assert!(store.settle(&lease, &settled).await.expect("settle"));
         let next = retake(store, "evt_1", at(10 * n + 1)).await;
         assert_eq!(next.lease.epoch, lease.epoch + 1);

@@ -2,21 +2,21 @@
 
 use stripe_billing_core::changes::{Changes, IgnoreReason, ParkReason, Settlement};
 use stripe_billing_core::queue::Lease;
-use stripe_billing_core::store::{Commit, Store};
+use stripe_billing_core::store::{Commit, Records, Store};
 use stripe_billing_core::{AccountKey, SubjectKey};
 
 use super::Fixture;
 use super::race::{insist, race};
 use super::sample::{
     LEASE, at, changes, claim, claim_outbox, current, event, failure, invoice, linked, linking,
-    load, load_with, past, retake, seats, started, subject, subscription, summary, take,
+    load, load_with, past, retake, seats, started, subject, subscription, summary, take, telling,
 };
 
 /// A decision that touches everything.
 fn everything(key: &SubjectKey, expected: i64, seats: i64) -> Changes {
     Changes {
         records: vec![current(&subscription("sub_1", seats))],
-        outbox: vec![started("sub_1")],
+        effects: telling(vec![started("sub_1")]),
         ..linking(key, expected, "acme", at(5))
     }
 }
@@ -34,7 +34,7 @@ async fn assert_unwritten(store: &dyn Store, key: &SubjectKey, version: i64) {
     let stats = store.stats(at(5)).await.expect("stats");
     assert!(stats.outbox.values().all(|count| *count == 0), "no fact");
     let account = AccountKey::from("acme");
-    let subjects = store.subjects_of(&account, None).await.expect("subjects_of");
+    let subjects = store.subjects_of(&account, None, Records::Current).await.expect("subjects_of");
     assert!(subjects.is_empty(), "no account is written");
 }
 
@@ -50,7 +50,7 @@ pub async fn event_store_4_everything_is_written_together(fixture: &Fixture) {
     assert_eq!((written.version, seats(&written)), (1, Some(3)));
     assert_eq!(written.links, linked("acme"));
     let account = AccountKey::from("acme");
-    let subjects = other.subjects_of(&account, None).await.expect("subjects_of");
+    let subjects = other.subjects_of(&account, None, Records::Current).await.expect("subjects_of");
     assert_eq!(subjects, [written]);
     let facts = claim_outbox(other, at(6)).await;
     assert_eq!(facts.len(), 1);

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stripe_billing_core::changes::{Changes, IgnoreReason, Settlement};
+use stripe_billing_core::changes::{Changes, Effects, IgnoreReason, Settlement};
 use stripe_billing_core::queue::Lease;
 use stripe_billing_core::state::Subject;
 use stripe_billing_core::store::{
-    Commit, Delivery, EventQuery, EventSummary, ReceivedEvent, Settled, Stats, Store,
+    Commit, Delivery, EventQuery, EventSummary, ReceivedEvent, Records, Settled, Stats, Store,
 };
 use stripe_billing_core::{AccountKey, SubjectKey};
 
@@ -14,7 +14,7 @@ use super::Fixture;
 use super::sample::{
     LEASE, ODD_IDS, at, changes, claim, claim_outbox, connected, current, event, failure, invoice,
     linked_at, linking, live, load, past, retake, started, subject, subject_of, subscription, take,
-    take_of, test_mode,
+    take_of, telling, test_mode,
 };
 
 async fn subjects_of(
@@ -22,7 +22,7 @@ async fn subjects_of(
     account: &AccountKey,
     livemode: Option<bool>,
 ) -> Vec<Subject> {
-    let subjects = store.subjects_of(account, livemode).await;
+    let subjects = store.subjects_of(account, livemode, Records::Current).await;
     subjects.expect("subjects_of")
 }
 
@@ -145,7 +145,12 @@ pub async fn inspect_events_are_filtered(fixture: &Fixture) {
         } else {
             Settlement::Ignored(IgnoreReason::Superseded)
         };
-        let settled = Settled { settlement, subject: Some(subject.to_owned()), now: at(n) };
+        let settled = Settled {
+            settlement,
+            subject: Some(subject.to_owned()),
+            effects: Effects::default(),
+            now: at(n),
+        };
         assert!(store.settle(&held.lease, &settled).await.expect("settle"));
     }
     store.receive(event("evt_5", at(9))).await.expect("receive");
@@ -226,7 +231,7 @@ fn counts(counts: &BTreeMap<String, u64>) -> Vec<(&str, u64)> {
 }
 
 async fn settle(store: &dyn Store, lease: &Lease, settlement: Settlement, now: i64) {
-    let settled = Settled { settlement, subject: None, now: at(now) };
+    let settled = Settled { settlement, subject: None, effects: Effects::default(), now: at(now) };
     assert!(store.settle(lease, &settled).await.expect("settle"));
 }
 
@@ -270,8 +275,10 @@ pub async fn inspect_stats_count_and_know_when_all_is_at_rest(fixture: &Fixture)
     assert!(stats(store, 1_032).await.idle, "the dead rest");
 
     let key = subject("cus_1");
-    let decision =
-        Changes { outbox: vec![started("sub_1"), started("sub_2")], ..changes(&key, 0, at(2_000)) };
+    let decision = Changes {
+        effects: telling(vec![started("sub_1"), started("sub_2")]),
+        ..changes(&key, 0, at(2_000))
+    };
     commit_new(store, &key, "evt_3", decision).await;
     let pending = stats(store, 2_001).await;
     assert_eq!(counts(&pending.events), [("dead", 1), ("processed", 2)]);

@@ -11,14 +11,14 @@ use super::Fixture;
 use super::race::{insist, race};
 use super::sample::{
     LEASE, at, changes, claim_outbox, claiming, connected, failure, keys, linked_at, linking, load,
-    paid, started, subject, subject_of, take_of,
+    paid, started, subject, subject_of, take_of, telling,
 };
 
 /// Commits facts about a subject; no event may be due.
 async fn tell(store: &dyn Store, key: &SubjectKey, id: &str, outbox: Vec<OutboxEntry>, now: i64) {
     let held = take_of(store, key.tenant.clone(), id, at(now)).await;
     let version = load(store, key).await.version;
-    let decision = Changes { outbox, ..changes(key, version, at(now)) };
+    let decision = Changes { effects: telling(outbox), ..changes(key, version, at(now)) };
     let done = store.commit(&held.lease, &decision).await.expect("commit");
     assert_eq!(done, Commit::Done);
 }
@@ -41,8 +41,10 @@ pub async fn outbox_a_fact_is_claimed_with_its_subject_and_account(fixture: &Fix
     assert!(claim_outbox(store, at(0)).await.is_empty());
     let linked = subject_of(connected("acct_1"), "cus_1");
     let held = take_of(store, linked.tenant.clone(), "evt_1", at(0)).await;
-    let decision =
-        Changes { outbox: vec![paid("in_🎉", 1_500)], ..linking(&linked, 0, "acme é", at(0)) };
+    let decision = Changes {
+        effects: telling(vec![paid("in_🎉", 1_500)]),
+        ..linking(&linked, 0, "acme é", at(0))
+    };
     let done = store.commit(&held.lease, &decision).await.expect("commit");
     assert_eq!(done, Commit::Done);
     let fact = take_fact(fixture.other().as_ref(), 1).await;

@@ -8,7 +8,7 @@ use super::Fixture;
 use super::race::{insist, race};
 use super::sample::{
     at, changes, claim, claim_outbox, connected, current, event, keys, live, load, paid, started,
-    subject, subject_of, subscription, summary, take, take_of, test_mode,
+    subject, subject_of, subscription, summary, take, take_of, telling, test_mode,
 };
 
 /// The same fact again, in one commit or in another one, from any subject of the tenant, is no
@@ -25,7 +25,7 @@ pub async fn event_store_5_the_same_fact_is_kept_once(fixture: &Fixture) {
         let held = take(store, &format!("evt_{n}"), at(n)).await;
         let key = subject(customer);
         let version = load(store, &key).await.version;
-        let decision = Changes { outbox, ..changes(&key, version, at(n)) };
+        let decision = Changes { effects: telling(outbox), ..changes(&key, version, at(n)) };
         let done = store.commit(&held.lease, &decision).await.expect("commit");
         assert_eq!(done, Commit::Done);
         for claimed in claim_outbox(store, at(n)).await {
@@ -46,17 +46,19 @@ pub async fn event_store_5_another_fact_under_the_key_fails_and_writes_nothing(f
     let store = fixture.node().as_ref();
     let key = subject("cus_1");
     let held = take(store, "evt_1", at(0)).await;
-    let decision = Changes { outbox: vec![paid("in_1", 1_500)], ..changes(&key, 0, at(0)) };
+    let decision =
+        Changes { effects: telling(vec![paid("in_1", 1_500)]), ..changes(&key, 0, at(0)) };
     let done = store.commit(&held.lease, &decision).await.expect("commit");
     assert_eq!(done, Commit::Done);
 
     let held = take(store, "evt_2", at(1)).await;
     let stored = Changes {
-        outbox: vec![started("sub_9"), paid("in_1", 99)],
+        effects: telling(vec![started("sub_9"), paid("in_1", 99)]),
         records: vec![current(&subscription("sub_1", 1))],
         ..changes(&key, 1, at(1))
     };
-    let twice = Changes { outbox: vec![paid("in_2", 1), paid("in_2", 2)], ..stored.clone() };
+    let twice =
+        Changes { effects: telling(vec![paid("in_2", 1), paid("in_2", 2)]), ..stored.clone() };
     for decision in [stored, twice] {
         let error = store.commit(&held.lease, &decision).await;
         let error = error.expect_err("the key stands for another fact");
@@ -82,7 +84,7 @@ pub async fn event_store_5_keys_are_unique_per_tenant(fixture: &Fixture) {
         let id = format!("evt_{n}");
         let held = take_of(store, tenant.clone(), &id, at(n)).await;
         let decision = Changes {
-            outbox: vec![paid("in_1", n)],
+            effects: telling(vec![paid("in_1", n)]),
             ..changes(&subject_of(tenant.clone(), "cus_1"), 0, at(n))
         };
         let done = store.commit(&held.lease, &decision).await.expect("commit");
@@ -107,7 +109,7 @@ pub async fn event_store_5_simultaneous_commits_keep_one_fact(fixture: &Fixture)
     let outcomes = race(8, |number| {
         let (node, lease) = (fixture.turn(number), leases[number].clone());
         let decision = Changes {
-            outbox: vec![paid("in_1", 1_500)],
+            effects: telling(vec![paid("in_1", 1_500)]),
             ..changes(&subject(&format!("cus_{number}")), 0, at(2))
         };
         async move { insist(|| node.commit(&lease, &decision)).await }

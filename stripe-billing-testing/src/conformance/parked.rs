@@ -1,6 +1,6 @@
 //! Parked events: released by a link that a commit brings, or by another catalog.
 
-use stripe_billing_core::changes::{Changes, ParkReason, Settlement};
+use stripe_billing_core::changes::{Changes, Effects, ParkReason, Settlement};
 use stripe_billing_core::store::{Commit, Settled, Store};
 use stripe_billing_core::{SubjectKey, Tenant};
 
@@ -31,6 +31,7 @@ async fn park_unchanged(store: &dyn Store, id: &str, customer: &str, reason: Par
     let settled = Settled {
         settlement: Settlement::Parked(reason),
         subject: Some(customer.to_owned()),
+        effects: Effects::default(),
         now: at(1),
     };
     assert!(store.settle(&held.lease, &settled).await.expect("settle"));

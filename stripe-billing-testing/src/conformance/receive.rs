@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chrono::TimeDelta;
 use stripe_billing_core::EventKey;
-use stripe_billing_core::changes::Settlement;
+use stripe_billing_core::changes::{Effects, Settlement};
 use stripe_billing_core::store::{Receipt, ReceivedEvent, Settled};
 use stripe_billing_core::webhook::EventKind;
 
@@ -161,7 +161,12 @@ pub async fn event_store_1_a_duplicate_changes_nothing(fixture: &Fixture) {
     let again = store.receive(event("evt_1", at(5))).await.expect("receive");
     assert!(matches!(again, Receipt::Duplicate { .. }));
     assert!(claim(store, at(6)).await.is_empty());
-    let settled = Settled { settlement: Settlement::Processed, subject: None, now: at(7) };
+    let settled = Settled {
+        settlement: Settlement::Processed,
+        subject: None,
+        effects: Effects::default(),
+        now: at(7),
+    };
     let settled = store.settle(&held.lease, &settled).await.expect("settle");
     assert!(settled, "the lease still holds");
 

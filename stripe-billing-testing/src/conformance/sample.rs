@@ -4,7 +4,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use stripe_billing_core::catalog::Link;
-use stripe_billing_core::changes::{Changes, OutboxEntry, RecordWrite, Settlement};
+use stripe_billing_core::changes::{Changes, Effects, OutboxEntry, RecordWrite, Settlement};
 use stripe_billing_core::queue::{ClaimRequest, ErrorClass, Failure};
 use stripe_billing_core::state::{LinkSource, Links, ObjectRef, Patch, Record, Subject};
 use stripe_billing_core::store::{
@@ -139,7 +139,23 @@ pub(crate) async fn load_with(
     subject: &SubjectKey,
     objects: &[ObjectRef],
 ) -> Subject {
-    let request = LoadRequest { subject: subject.clone(), objects: objects.to_vec() };
+    let mut loaded = load_all(store, &subject.tenant, &[&subject.id], objects).await;
+    assert!(loaded.len() <= 1, "nothing else is loaded");
+    loaded.pop().unwrap_or_else(|| Subject::new(subject.clone()))
+}
+
+/// What is stored of several ids.
+pub(crate) async fn load_all(
+    store: &dyn Store,
+    tenant: &Tenant,
+    ids: &[&str],
+    objects: &[ObjectRef],
+) -> Vec<Subject> {
+    let request = LoadRequest {
+        tenant: tenant.clone(),
+        ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+        objects: objects.to_vec(),
+    };
     store.load(&request).await.expect("load")
 }
 
@@ -203,8 +219,10 @@ pub(crate) fn changes(subject: &SubjectKey, expected: i64, now: DateTime<Utc>) -
         links: Links::default(),
         account: None,
         records: Vec::new(),
-        outbox: Vec::new(),
+        adopted: Vec::new(),
+        effects: Effects::default(),
         settlement: Settlement::Processed,
+        anomalies: Vec::new(),
         release_parked: false,
         now,
     }
@@ -224,10 +242,15 @@ pub(crate) fn linking(
     }
 }
 
+/// Messages to tell.
+pub(crate) fn telling(outbox: Vec<OutboxEntry>) -> Effects {
+    Effects { outbox, ..Effects::default() }
+}
+
 /// The fact that a subscription started.
 pub(crate) fn started(subscription: &str) -> OutboxEntry {
     let event = DomainEvent::SubscriptionStarted { subscription: subscription.to_owned() };
-    OutboxEntry { key: event.key(), event }
+    OutboxEntry::from(event)
 }
 
 /// The fact that an invoice is paid, with its total in minor units.
@@ -238,7 +261,7 @@ pub(crate) fn paid(invoice: &str, total: i64) -> OutboxEntry {
         total: Some(total),
         currency: Some("usd".to_owned()),
     };
-    OutboxEntry { key: event.key(), event }
+    OutboxEntry::from(event)
 }
 
 pub(crate) fn failure() -> Failure {

@@ -1,6 +1,6 @@
 //! `EventStore` clause 6: `settle`.
 
-use stripe_billing_core::changes::{IgnoreReason, ParkReason, Settlement};
+use stripe_billing_core::changes::{Effects, IgnoreReason, ParkReason, Settlement};
 use stripe_billing_core::queue::Lease;
 use stripe_billing_core::store::{EventSummary, Settled, Store};
 
@@ -11,7 +11,12 @@ use super::sample::{LEASE, at, claim, failure, retake, summary, take};
 const LATER: i64 = 86_400 * 30;
 
 async fn settle(store: &dyn Store, lease: &Lease, settlement: Settlement, now: i64) -> bool {
-    let settled = Settled { settlement, subject: Some("cus_1".to_owned()), now: at(now) };
+    let settled = Settled {
+        settlement,
+        subject: Some("cus_1".to_owned()),
+        effects: Effects::default(),
+        now: at(now),
+    };
     store.settle(lease, &settled).await.expect("settle")
 }
 
@@ -115,6 +120,7 @@ pub async fn event_store_6_one_of_simultaneous_settlements_counts(fixture: &Fixt
         let retry = Settled {
             settlement: Settlement::Retry { due: at(100), failure: failure() },
             subject: None,
+            effects: Effects::default(),
             now: at(1),
         };
         async move { insist(|| node.settle(&lease, &retry)).await }

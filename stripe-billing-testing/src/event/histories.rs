@@ -170,7 +170,7 @@ mod tests {
         for event in events {
             let event = Event::parse(event).unwrap();
             let patch = Patch::of(&event, &Link::default()).unwrap();
-            assert_eq!(patch.subject, "cus_1");
+            assert!(patch.names.iter().any(|name| name.id == "cus_1"));
             for record in &patch.records {
                 subject.merge(record);
             }

@@ -1,0 +1,127 @@
+//! Events, and the figures of both queues.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{QueryResult, Value};
+use stripe_billing_core::store::{EventQuery, EventRange, EventSummary, Stats, StoredEvent};
+use stripe_billing_core::{EventKey, StoreError};
+
+use super::{Filter, MAX_PAGE};
+use crate::classify::corrupt;
+use crate::db::{self, Db, column};
+use crate::inbox;
+use crate::sql::{EVENT_BODY, EVENT_SUMMARY};
+
+/// Events with their payloads that are read at once at most.
+pub(crate) const MAX_RANGE: u32 = 10_000;
+/// Where [`EVENT_BODY`] begins.
+const BODY: usize = 14;
+
+pub(crate) async fn events(db: &Db, query: &EventQuery) -> Result<Vec<EventSummary>, StoreError> {
+    let EventQuery { status, event_type, subject, after, limit } = query;
+    let filter = Filter::new([
+        ("status = ?", status.as_deref().map(db::text)),
+        ("event_type = ?", event_type.as_deref().map(db::text)),
+        ("subject = ?", subject.as_deref().map(db::text)),
+        ("seq < ?", after.map(Value::from)),
+    ]);
+    let sql = db.render(&format!(
+        "SELECT {EVENT_SUMMARY} FROM {{p}}events{} ORDER BY seq DESC LIMIT ?",
+        filter.conditions
+    ));
+    let rows = db.query(db.reader(), sql, filter.limited(*limit, MAX_PAGE)).await?;
+    rows.iter().map(summary).collect()
+}
+
+pub(crate) async fn events_by_id(db: &Db, id: &str) -> Result<Vec<StoredEvent>, StoreError> {
+    let sql = db.sql.events_by_id.as_str();
+    let rows = db.query(db.reader(), sql, vec![db::text(id)]).await?;
+    rows.iter().map(stored).collect()
+}
+
+/// The conditions of a range.
+pub(crate) fn range(range: &EventRange) -> Filter {
+    let EventRange { from, until, status, event_type, subject, limit: _ } = range;
+    Filter::new([
+        ("seq >= ?", from.map(Value::from)),
+        ("seq <= ?", until.map(Value::from)),
+        ("status = ?", status.as_deref().map(db::text)),
+        ("event_type = ?", event_type.as_deref().map(db::text)),
+        ("subject = ?", subject.as_deref().map(db::text)),
+    ])
+}
+
+pub(crate) async fn stored_events(
+    db: &Db,
+    asked: &EventRange,
+) -> Result<Vec<StoredEvent>, StoreError> {
+    let filter = range(asked);
+    let sql = db.render(&format!(
+        "SELECT {EVENT_SUMMARY}, {EVENT_BODY} FROM {{p}}events{} ORDER BY seq LIMIT ?",
+        filter.conditions
+    ));
+    let rows = db.query(db.reader(), sql, filter.limited(asked.limit, MAX_RANGE)).await?;
+    rows.iter().map(stored).collect()
+}
+
+fn summary(row: &QueryResult) -> Result<EventSummary, StoreError> {
+    Ok(EventSummary {
+        seq: column(row, 0)?,
+        key: EventKey { tenant: db::tenant(row, 1)?, id: column(row, 3)? },
+        event_type: column(row, 4)?,
+        status: column(row, 5)?,
+        reason: column(row, 6)?,
+        message: column(row, 7)?,
+        subject: column(row, 8)?,
+        created: column(row, 9)?,
+        received_at: db::time(row, 10)?,
+        attempts: db::count(row, 11)?,
+        differs: column(row, 12)?,
+        anomalies: column(row, 13)?,
+    })
+}
+
+fn stored(row: &QueryResult) -> Result<StoredEvent, StoreError> {
+    let kind: String = column(row, BODY)?;
+    Ok(StoredEvent {
+        summary: summary(row)?,
+        kind: inbox::kind_of(&kind)?,
+        api_version: column(row, BODY + 1)?,
+        payload: column::<Vec<u8>>(row, BODY + 2)?.into(),
+    })
+}
+
+/// One statement: counts by status of both queues, and the time of each that is due the longest.
+pub(crate) async fn stats(db: &Db, now: DateTime<Utc>) -> Result<Stats, StoreError> {
+    let micros = db::micros(now);
+    let sql = db.sql.stats.as_str();
+    let rows = db.query(db.reader(), sql, vec![micros.into(), micros.into()]).await?;
+    let mut stats = Stats { idle: true, ..Stats::default() };
+    for row in &rows {
+        let queue: String = column(row, 0)?;
+        let status: String = column(row, 1)?;
+        let is_inbox = queue == "events";
+        if status.is_empty() {
+            if let Some(due) = column::<Option<i64>>(row, 3)? {
+                stats.idle = false;
+                if is_inbox {
+                    let age = micros.saturating_sub(due);
+                    stats.queue_age_seconds = age as f64 / 1_000_000.0;
+                }
+            }
+            continue;
+        }
+        let count = u64::try_from(column::<i64>(row, 2)?).map_err(corrupt)?;
+        if count == 0 {
+            continue;
+        }
+        if matches!(status.as_str(), "processing" | "sending") {
+            stats.idle = false;
+        }
+        if is_inbox {
+            stats.events.insert(status, count);
+        } else {
+            stats.outbox.insert(status, count);
+        }
+    }
+    Ok(stats)
+}
