@@ -1,7 +1,8 @@
 //! The decision on one event: a pure function of what is known, the event, the catalog and the
 //! time.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
@@ -102,8 +103,8 @@ fn join(family: &Family, patch: &Patch) -> (Subject, BTreeSet<ObjectRef>) {
     let mut after = family.subject.clone();
     let mut touched: BTreeSet<ObjectRef> = patch.objects().into_iter().collect();
     for orphan in &family.orphans {
-        for record in orphan.records.values() {
-            after.merge(record);
+        for record in orphan.records.values().filter_map(|record| routed(record, &family.routes)) {
+            after.merge(&record);
             touched.insert(record.object());
         }
         after.links.merge(&orphan.links);
@@ -121,6 +122,18 @@ fn join(family: &Family, patch: &Patch) -> (Subject, BTreeSet<ObjectRef>) {
     let moved: Vec<ObjectRef> = moved.map(|id| ObjectRef::new(ObjectKind::Payment, id)).collect();
     touched.extend(moved);
     (after, touched)
+}
+
+/// A record under the name that it has by now; what was left under an old name is nothing.
+fn routed<'a>(record: &'a Record, routes: &BTreeMap<String, String>) -> Option<Cow<'a, Record>> {
+    let Record::Payment(payment) = record else { return Some(Cow::Borrowed(record)) };
+    if payment.same_as().is_some() {
+        return None;
+    }
+    Some(match routes.get(payment.id()) {
+        Some(intent) => Cow::Owned(Record::Payment(payment.renamed(intent))),
+        None => Cow::Borrowed(record),
+    })
 }
 
 /// What follows from the objects that were touched: all that is true of them now, each under a key

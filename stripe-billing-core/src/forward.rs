@@ -13,7 +13,7 @@ use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::keys::{AccountKey, SubjectKey, Tenant};
-use crate::notify::{EventHandler, Fact, Notification, Notifier, NotifyError};
+use crate::notify::{EventHandler, Fact, Notification, Notifier, NotifyError, UnhandledEvents};
 use crate::queue::{ClaimRequest, Lease};
 use crate::state::Subject;
 use crate::store::{
@@ -87,6 +87,10 @@ forward!(Notifier {
 
 forward!(EventHandler {
     fn handle(fact: &Fact) -> Result<(), NotifyError>;
+});
+
+forward!(UnhandledEvents {
+    fn handle(event: &ReceivedEvent) -> Result<(), NotifyError>;
 });
 
 forward!(Cache {

@@ -32,8 +32,9 @@ pub use access::{Access, SubscriptionAccess};
 #[cfg(feature = "tokio")]
 pub use billing::Workers;
 pub use billing::{
-    Accepted, Billing, BillingBuilder, BuildError, CheckoutRequest, CheckoutUrl, CustomerProfile,
-    PortalUrl, Processing, ReceiveError, Report, SellError,
+    Accepted, Billing, BillingBuilder, BuildError, CheckoutRequest, CheckoutUrl, CommandError,
+    CustomerProfile, PortalUrl, Processing, ReceiveError, RecordChange, Replayed, ReplayedEvent,
+    Report, SellError,
 };
 pub use cache::{Cache, CacheStats, Lookup, NoCache, Ticket};
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -42,5 +43,7 @@ pub use domain::DomainEvent;
 pub use error::{ErrorKind, StoreError};
 pub use keys::{AccountKey, EventKey, SubjectKey, Tenant};
 pub use memory::MemoryStore;
-pub use notify::{EventHandler, Fact, LogNotifier, Notification, Notifier, NotifyError};
+pub use notify::{
+    EventHandler, Fact, LogNotifier, Notification, Notifier, NotifyError, UnhandledEvents,
+};
 pub use secret::Secret;

@@ -85,13 +85,13 @@ pub struct Notice {
 
 impl Notice {
     /// A notice about a record.
-    pub(crate) fn about(kind: NoticeKind, object: ObjectRef, detail: impl ToString) -> Self {
-        Self { kind, object: Some(object), detail: detail.to_string() }
+    pub(crate) fn about(kind: NoticeKind, object: ObjectRef, detail: impl Into<String>) -> Self {
+        Self { kind, object: Some(object), detail: detail.into() }
     }
 
     /// A notice about no record.
-    pub(crate) fn of(kind: NoticeKind, detail: impl ToString) -> Self {
-        Self { kind, object: None, detail: detail.to_string() }
+    pub(crate) fn of(kind: NoticeKind, detail: impl Into<String>) -> Self {
+        Self { kind, object: None, detail: detail.into() }
     }
 
     /// Unique in its tenant, and made from the business fact.
@@ -236,7 +236,7 @@ fn of_payment(record: &PaymentRecord, object: &ObjectRef, told: &mut Vec<Notice>
 /// A refund that only its charge tells of: told when no refund comes by itself.
 fn untold(record: &PaymentRecord, object: &ObjectRef, now: DateTime<Utc>) -> Option<Due> {
     let refunded = record.refunded();
-    let notice = Notice::about(NoticeKind::Refund, object.clone(), refunded);
+    let notice = Notice::about(NoticeKind::Refund, object.clone(), refunded.to_string());
     let alone = record.refunds.is_empty() && refunded > 0;
     alone.then(|| Due { notice, at: now + REFUND_PATIENCE })
 }

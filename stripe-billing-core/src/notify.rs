@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use crate::domain::DomainEvent;
 use crate::keys::SubjectKey;
 use crate::notice::Notice;
+use crate::store::ReceivedEvent;
 
 /// A notice on its way to a human. It was true a moment ago.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +57,19 @@ pub trait EventHandler: fmt::Debug + Send + Sync + 'static {
     async fn handle(&self, fact: &Fact) -> Result<(), NotifyError>;
 }
 
-/// Why a notice or a fact could not be handed over.
+/// The app's own handler of events that billing has no rule for: whatever Stripe sends beside
+/// billing, and what it invents one day.
+///
+/// Clauses: it is called at least once for each such event, in no order, with the event as it was
+/// received; never inside a transaction. What it refuses for now is tried again with back-off, what
+/// it refuses for good is set aside for an operator.
+#[async_trait]
+pub trait UnhandledEvents: fmt::Debug + Send + Sync + 'static {
+    /// Handles an event.
+    async fn handle(&self, event: &ReceivedEvent) -> Result<(), NotifyError>;
+}
+
+/// Why a notice, a fact or an event could not be handed over.
 #[derive(Debug)]
 pub struct NotifyError {
     retryable: bool,

@@ -8,11 +8,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use stripe_billing_core::catalog::{Catalog, Plan, PlanPrice};
 use stripe_billing_core::state::State;
-use stripe_billing_core::store::{EventQuery, EventSummary, Inspect, Receipt};
+use stripe_billing_core::store::{
+    AuditQuery, EventQuery, EventRange, EventSummary, Inspect, Maintain, Receipt, ReceivedEvent,
+    TicketQuery,
+};
+use stripe_billing_core::ticket::TicketKind;
 use stripe_billing_core::webhook::{WebhookSecret, sign};
 use stripe_billing_core::{
-    Billing, BillingBuilder, Clock, ManualClock, MemoryStore, Notification, Notifier, NotifyError,
-    Processing,
+    Billing, BillingBuilder, Clock, CommandError, EventHandler, Fact, ManualClock, MemoryStore,
+    Notification, Notifier, NotifyError, Processing, SubjectKey, Tenant, UnhandledEvents,
 };
 
 const SECRET: &str = "whsec_test";
@@ -25,14 +29,14 @@ fn at(seconds: i64) -> DateTime<Utc> {
 /// Keeps what it is given, and fails while told to.
 #[derive(Clone, Debug, Default)]
 struct Recorder {
-    told: Arc<Mutex<Vec<Notification>>>,
+    told: Arc<Mutex<Vec<Fact>>>,
     failing: Arc<Mutex<Option<bool>>>,
 }
 
 impl Recorder {
     fn keys(&self) -> Vec<String> {
         let mut keys: Vec<_> =
-            self.told.lock().expect("not poisoned").iter().map(|n| n.key.clone()).collect();
+            self.told.lock().expect("not poisoned").iter().map(|fact| fact.key.clone()).collect();
         keys.sort();
         keys
     }
@@ -44,14 +48,14 @@ impl Recorder {
 }
 
 #[async_trait]
-impl Notifier for Recorder {
-    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+impl EventHandler for Recorder {
+    async fn handle(&self, fact: &Fact) -> Result<(), NotifyError> {
         match *self.failing.lock().expect("not poisoned") {
             Some(true) => return Err(NotifyError::transient("mail server away")),
             Some(false) => return Err(NotifyError::permanent("no such address")),
             None => {}
         }
-        self.told.lock().expect("not poisoned").push(notification.clone());
+        self.told.lock().expect("not poisoned").push(fact.clone());
         Ok(())
     }
 }
@@ -77,7 +81,7 @@ fn fixture(configure: impl FnOnce(BillingBuilder) -> BillingBuilder) -> Fixture 
     let builder = Billing::builder(store.clone())
         .catalog(catalog(&["price_pro"]))
         .webhook_secrets([SECRET])
-        .notifier(recorder.clone())
+        .on_event(recorder.clone())
         .clock(Arc::clone(&clock));
     let billing = configure(builder).build().expect("a good configuration");
     Fixture { billing, store, recorder, clock }
@@ -365,4 +369,209 @@ fn every_mistake_of_a_configuration_is_named_at_once() {
     assert_eq!(error.mistakes().len(), 5, "{error}");
     let error = Billing::builder(MemoryStore::new()).catalog(catalog(&["p"])).build().unwrap_err();
     assert!(error.to_string().contains("webhook secret"), "{error}");
+}
+
+#[tokio::test]
+async fn an_operator_links_a_customer_once_and_against_what_metadata_says() {
+    let f = fixture(|b| b);
+    let parked = subscription("active", &json!({}));
+    f.deliver(&body("evt_1", "customer.subscription.created", START, &parked)).await;
+    f.billing.process_due().await.unwrap();
+    assert_eq!(f.status().await.0, "parked");
+
+    let subject = SubjectKey { tenant: Tenant::platform(false), id: "cus_1".into() };
+    let nobody = SubjectKey { id: "cus_2".into(), ..subject.clone() };
+    assert!(matches!(
+        f.billing.link(&nobody, "acme", "ada", "1").await,
+        Err(CommandError::Unknown(id)) if id == "cus_2"
+    ));
+    assert!(matches!(
+        f.billing.link(&subject, " ", "ada", "1").await,
+        Err(CommandError::Invalid("the account"))
+    ));
+    assert_eq!(f.billing.link(&subject, "acme", "ada", "1").await.unwrap(), Receipt::Stored);
+    let again = f.billing.link(&subject, "acme", "ada", "1").await.unwrap();
+    assert_eq!(again, Receipt::Duplicate { differs: false });
+    f.billing.process_due().await.unwrap();
+    assert!(f.events().await.iter().all(|event| event.status == "processed"));
+    assert_eq!(f.recorder.keys(), ["subscription_started:sub_1"]);
+
+    let claims = json!({"id": "cus_1", "object": "customer", "metadata": {"account": "zenith"}});
+    f.deliver(&body("evt_2", "customer.updated", START + 10, &claims)).await;
+    f.billing.process_due().await.unwrap();
+    assert!(f.billing.access("acme").await.unwrap().access);
+    assert!(!f.billing.access("zenith").await.unwrap().access);
+    let tickets = f.store.tickets(&TicketQuery { limit: 9, ..TicketQuery::default() }).await;
+    let tickets = tickets.unwrap();
+    assert_eq!(tickets.iter().map(|t| t.kind).collect::<Vec<_>>(), [TicketKind::ContestedLink]);
+    let audit = f.store.audit(&AuditQuery { limit: 9, ..AuditQuery::default() }).await.unwrap();
+    let linked = audit.iter().find(|line| line.entry.action == "subject.account").unwrap();
+    assert_eq!(linked.entry.actor, "stripe:op_1");
+    assert_eq!(linked.entry.after.as_deref(), Some("acme"));
+}
+
+#[tokio::test]
+async fn a_replay_shows_the_difference_dry_and_changes_nothing_twice_for_real() {
+    let f = fixture(|b| b.catalog(catalog(&["price_other"])));
+    let active = subscription("active", &linked());
+    f.deliver(&body("evt_1", "customer.subscription.created", START, &active)).await;
+    let canceled = subscription("canceled", &linked());
+    f.deliver(&body("evt_2", "customer.subscription.deleted", START + 5, &canceled)).await;
+    f.billing.process_due().await.unwrap();
+    let told = f.recorder.keys();
+    let range = EventRange { limit: 10, ..EventRange::default() };
+    let dry = f.billing.replay(&range, true).await.unwrap();
+    assert_eq!(dry.requeued, 0);
+    let outcomes: Vec<_> = dry.events.iter().map(|event| event.outcome.as_str()).collect();
+    assert_eq!(outcomes, ["parked", "parked"]);
+    assert!(dry.events.iter().all(|event| event.changes.is_empty()), "{dry:?}");
+
+    // Another catalog, and today's rules on yesterday's events.
+    let next = Billing::builder(f.store.clone())
+        .catalog(catalog(&["price_pro"]))
+        .webhook_secrets([SECRET])
+        .on_event(f.recorder.clone())
+        .clock(Arc::clone(&f.clock))
+        .build()
+        .unwrap();
+    let dry = next.replay(&range, true).await.unwrap();
+    assert_eq!(
+        dry.events[0].messages,
+        [
+            "subscription_started:sub_1",
+            "subscription_ended:sub_1",
+            "notice:subscription_canceled:sub_1"
+        ]
+    );
+    assert_eq!(next.replay(&range, false).await.unwrap().requeued, 2);
+    next.process_due().await.unwrap();
+    assert!(f.events().await.iter().all(|event| event.status != "parked"));
+    assert_eq!(f.recorder.keys(), told, "nothing is told twice");
+    let state = next.access("acme").await.unwrap().state;
+    assert_eq!(state, State::Canceled, "a replay of the first event takes nothing back");
+}
+
+#[tokio::test]
+async fn shadow_mode_decides_and_tells_nobody() {
+    let f = fixture(|b| b.shadow(true));
+    let active = subscription("active", &linked());
+    f.deliver(&body("evt_1", "customer.subscription.created", START, &active)).await;
+    f.billing.process_due().await.unwrap();
+    assert!(f.billing.access("acme").await.unwrap().access);
+    assert_eq!(f.recorder.keys(), Vec::<String>::new());
+    let stats = f.store.stats(f.clock.now()).await.unwrap();
+    assert_eq!(stats.outbox.into_iter().collect::<Vec<_>>(), [("shadow".to_owned(), 1)]);
+}
+
+#[tokio::test]
+async fn pruned_and_erased_payloads_are_gone_and_everything_else_stays() {
+    let f = fixture(|b| b);
+    let active = subscription("active", &linked());
+    f.deliver(&body("evt_1", "customer.subscription.created", START, &active)).await;
+    f.billing.process_due().await.unwrap();
+    assert_eq!(f.store.prune(at(START), 10).await.unwrap(), 0, "not older");
+    assert_eq!(f.store.prune(at(START + 1), 10).await.unwrap(), 1);
+    assert!(f.store.events_by_id("evt_1").await.unwrap()[0].payload.is_empty());
+    assert!(f.billing.access("acme").await.unwrap().access);
+    let again = body("evt_1", "customer.subscription.created", START, &active);
+    assert!(matches!(f.deliver(&again).await, Receipt::Duplicate { .. }), "the id stays known");
+
+    let updated = body("evt_2", "customer.subscription.updated", START + 2, &active);
+    f.deliver(&updated).await;
+    f.billing.process_due().await.unwrap();
+    let subject = SubjectKey { tenant: Tenant::platform(false), id: "cus_1".into() };
+    assert_eq!(f.store.erase(&subject).await.unwrap(), 1);
+    assert!(f.store.subject(&subject).await.unwrap().unwrap().records.is_empty());
+    let range = EventRange { limit: 10, ..EventRange::default() };
+    assert_eq!(f.billing.replay(&range, false).await.unwrap().requeued, 0, "nothing to replay");
+}
+
+#[tokio::test]
+async fn absurd_values_are_flagged_and_never_become_a_high_water_mark() {
+    let f = fixture(|b| b);
+    let mut absurd = subscription("past_due", &linked());
+    absurd["items"]["data"][0]["current_period_end"] = json!(4_102_444_800_i64 + 5);
+    f.deliver(&body("evt_1", "customer.subscription.updated", 4_102_444_800 + 9, &absurd)).await;
+    let active = subscription("active", &linked());
+    f.deliver(&body("evt_2", "customer.subscription.updated", START, &active)).await;
+    f.billing.process_due().await.unwrap();
+    assert_eq!(f.billing.access("acme").await.unwrap().state, State::Active);
+    let events = f.events().await;
+    let flagged = events.iter().find(|event| event.key.id == "evt_1").unwrap();
+    let anomalies = flagged.anomalies.as_deref().unwrap();
+    assert!(anomalies.contains("event.created"), "{anomalies}");
+    assert!(anomalies.contains("current_period_end"), "{anomalies}");
+    assert_eq!(events.iter().find(|event| event.key.id == "evt_2").unwrap().anomalies, None);
+}
+
+#[tokio::test]
+async fn a_notice_is_told_once_and_only_while_it_is_true() {
+    #[derive(Clone, Debug, Default)]
+    struct Mail(Arc<Mutex<Vec<String>>>);
+    #[async_trait]
+    impl Notifier for Mail {
+        async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+            let told = notification.notice.kind.as_str().to_owned();
+            self.0.lock().expect("not poisoned").push(told);
+            Ok(())
+        }
+    }
+    let mail = Mail::default();
+    let f = fixture(|b| b.notifier(mail.clone()));
+    let invoice = |id: &str, status: &str, paid: i64| {
+        json!({"id": id, "object": "invoice", "customer": "cus_1", "status": status,
+            "amount_paid": paid, "attempt_count": 1, "billing_reason": "subscription_cycle",
+            "parent": {"subscription_details": {"subscription": "sub_1", "metadata": linked()}}})
+    };
+    let failed = invoice("in_1", "open", 0);
+    f.deliver(&body("evt_1", "invoice.payment_failed", START, &failed)).await;
+    f.billing.process_due().await.unwrap();
+    let again = body("evt_2", "invoice.payment_failed", START, &failed);
+    f.deliver(&again).await;
+    f.deliver(&body("evt_3", "invoice.paid", START + 5, &invoice("in_1", "paid", 1500))).await;
+    f.deliver(&body("evt_4", "invoice.paid", START + 5, &invoice("in_2", "paid", 1500))).await;
+    f.deliver(&body("evt_5", "invoice.payment_failed", START, &invoice("in_2", "open", 0))).await;
+    f.billing.process_due().await.unwrap();
+    let mut told = mail.0.lock().unwrap().clone();
+    told.sort();
+    // The second invoice's receipt was written first, and was not the truth when its turn came.
+    assert_eq!(told, ["payment_failed", "payment_recovered", "payment_recovered"]);
+    // What stopped being true between the decision and the hand-over is dropped.
+    f.deliver(&body("evt_6", "invoice.payment_failed", START, &invoice("in_3", "open", 0))).await;
+    f.deliver(&body("evt_7", "invoice.voided", START + 1, &invoice("in_3", "void", 0))).await;
+    f.billing.process_due().await.unwrap();
+    assert_eq!(mail.0.lock().unwrap().len(), 3);
+    let stats = f.store.stats(f.clock.now()).await.unwrap();
+    assert_eq!(stats.outbox.get("dropped"), Some(&2));
+}
+
+#[tokio::test]
+async fn what_billing_has_no_rule_for_is_offered_to_the_app_until_it_takes_it() {
+    #[derive(Clone, Debug, Default)]
+    struct Rest(Arc<Mutex<Vec<String>>>, Arc<Mutex<bool>>);
+    #[async_trait]
+    impl UnhandledEvents for Rest {
+        async fn handle(&self, event: &ReceivedEvent) -> Result<(), NotifyError> {
+            if std::mem::take(&mut *self.1.lock().expect("not poisoned")) {
+                return Err(NotifyError::transient("not now"));
+            }
+            self.0.lock().expect("not poisoned").push(event.event_type.clone());
+            Ok(())
+        }
+    }
+    let rest = Rest::default();
+    *rest.1.lock().unwrap() = true;
+    let f = fixture(|b| b.on_unhandled(rest.clone()));
+    f.deliver(&body("evt_1", "a.type.of.tomorrow", START, &json!({"object": "novelty"}))).await;
+    let known = subscription("active", &linked());
+    f.deliver(&body("evt_2", "customer.subscription.created", START, &known)).await;
+    assert_eq!(f.billing.process_due().await.unwrap().retried, 1);
+    f.clock.advance(TimeDelta::seconds(7));
+    f.billing.process_due().await.unwrap();
+    assert_eq!(*rest.0.lock().unwrap(), ["a.type.of.tomorrow"]);
+    let unhandled = f.events().await.into_iter().find(|event| event.key.id == "evt_1").unwrap();
+    assert_eq!(
+        (unhandled.status.as_str(), unhandled.reason.as_deref()),
+        ("ignored", Some("unhandled"))
+    );
 }

@@ -97,8 +97,70 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    /// All that is told of one payment: its intent, charge, refunds, disputes and warnings.
+    fn payment_event()(
+        second in 100i64..103, what in 0usize..6, status in 0usize..5, refunded in 0i64..3,
+        number in 0usize..2, was in prop::option::of(0usize..5),
+    ) -> Event {
+        let refunds = ["pending", "succeeded", "failed", "canceled", "requires_action"];
+        let disputes = ["warning_needs_response", "needs_response", "lost", "won",
+            "appeal_under_review"];
+        let intents = ["requires_action", "processing", "succeeded", "canceled",
+            "requires_payment_method"];
+        let previous = |words: [&str; 5]| was.map(|was| json!({"status": words[was]}));
+        let ids = json!({"charge": "ch_1", "payment_intent": "pi_1", "amount": 500});
+        let with = |mut object: Value| {
+            for (key, value) in ids.as_object().into_iter().flatten() {
+                object[key] = value.clone();
+            }
+            object
+        };
+        match what {
+            0 => event("charge.refunded", second, &json!({"id": "ch_1", "object": "charge",
+                "payment_intent": "pi_1", "customer": "cus_1", "status": "succeeded",
+                "amount": 1_000, "amount_refunded": refunded * 500}), None),
+            1 => event("payment_intent.succeeded", second, &json!({"id": "pi_1",
+                "object": "payment_intent", "customer": "cus_1", "status": intents[status]}),
+                previous(intents).as_ref()),
+            2 => event("charge.dispute.updated", second, &with(json!({"id": format!("dp_{number}"),
+                "object": "dispute", "status": disputes[status]})), previous(disputes).as_ref()),
+            3 => event("radar.early_fraud_warning.updated", second, &with(json!({"id": "issfr_1",
+                "object": "radar.early_fraud_warning", "actionable": number == 0})), None),
+            4 => event("invoice_payment.paid", second, &json!({"object": "invoice_payment",
+                "id": "inpay_1", "invoice": format!("in_{number}"), "status": "paid",
+                "payment": {"type": "payment_intent", "payment_intent": "pi_1"}}), None),
+            _ => event("refund.updated", second, &with(json!({"id": format!("re_{number}"),
+                "object": "refund", "status": refunds[status]})), previous(refunds).as_ref()),
+        }
+    }
+}
+
+prop_compose! {
+    fn method_event()(
+        second in 100i64..103, month in 1i64..4, kind in 0usize..4, features in 0usize..4,
+    ) -> Event {
+        let kinds = ["attached", "updated", "automatically_updated", "detached"];
+        if features == 0 {
+            let previous = json!({"customer": "cus_1"});
+            let customer = if kind == 3 { Value::Null } else { json!("cus_1") };
+            let object = json!({"id": "pm_1", "object": "payment_method", "type": "card",
+                "customer": customer, "card": {"exp_month": month, "exp_year": 2030}});
+            return event(&format!("payment_method.{}", kinds[kind]), second, &object,
+                (kind == 3).then_some(&previous));
+        }
+        let data: Vec<Value> = (0..features)
+            .map(|n| json!({"id": format!("ent_{n}"), "lookup_key": format!("feature_{}", n + kind)}))
+            .collect();
+        event("entitlements.active_entitlement_summary.updated", second, &json!({"customer": "cus_1",
+            "object": "entitlements.active_entitlement_summary",
+            "entitlements": {"object": "list", "data": data, "has_more": false}}), None)
+    }
+}
+
 fn any_event() -> impl Strategy<Value = Event> {
-    prop_oneof![4 => subscription_event(), 3 => invoice_event(), 2 => other_event()]
+    prop_oneof![4 => subscription_event(), 3 => invoice_event(), 2 => other_event(),
+        3 => payment_event(), 1 => method_event()]
 }
 
 /// A record of one kind and id out of a few events.
@@ -151,6 +213,20 @@ proptest! {
     #[test]
     fn customers_and_sessions_merge_as_a_join(
         a in record(other_event()), b in record(other_event()), c in record(other_event()),
+    ) {
+        laws(&a, &b, &c)?;
+    }
+
+    #[test]
+    fn payments_merge_as_a_join(
+        a in record(payment_event()), b in record(payment_event()), c in record(payment_event()),
+    ) {
+        laws(&a, &b, &c)?;
+    }
+
+    #[test]
+    fn payment_methods_and_entitlements_merge_as_a_join(
+        a in record(method_event()), b in record(method_event()), c in record(method_event()),
     ) {
         laws(&a, &b, &c)?;
     }

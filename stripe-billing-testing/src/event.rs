@@ -17,6 +17,8 @@
 
 pub mod histories;
 mod objects;
+mod shape;
+mod thin;
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
@@ -25,38 +27,14 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
-pub use objects::{CheckoutObject, CustomerObject, InvoiceObject, SubscriptionObject};
-
-/// The shape that an API version gives to objects.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Shape {
-    /// `2022-11-15`: periods on the subscription, the subscription on the invoice.
-    Old,
-    /// `2024-06-20`: the same, with fields that were added since; items carry periods as well.
-    OldExtended,
-    /// `2026-10-28.endive`: periods on the items, the subscription in the invoice's parent.
-    #[default]
-    New,
-}
-
-impl Shape {
-    /// Every shape, the oldest first.
-    pub const ALL: [Self; 3] = [Self::Old, Self::OldExtended, Self::New];
-
-    /// The API version as events name it.
-    pub fn api_version(self) -> &'static str {
-        match self {
-            Self::Old => "2022-11-15",
-            Self::OldExtended => "2024-06-20",
-            Self::New => "2026-10-28.endive",
-        }
-    }
-
-    fn is_old(self) -> bool {
-        self != Self::New
-    }
-}
+pub use objects::{
+    ChargeObject, CheckoutObject, CustomerObject, DisputeObject, EntitlementSummaryObject,
+    FraudWarningObject, InvoiceObject, InvoicePaymentObject, LineObject, PaymentIntentObject,
+    PaymentMethodObject, PaymentSourceObject, RefundObject, SubscriptionItemObject,
+    SubscriptionObject,
+};
+pub use shape::Shape;
+pub use thin::ThinEvent;
 
 /// Writes the body of a snapshot event. By default `evt_1`, live, from the platform's own account,
 /// at 2026-01-01 00:00 UTC.
@@ -173,9 +151,14 @@ impl EventBuilder {
         if let Some(account) = &self.account {
             event["account"] = json!(account);
         }
-        // Writing a value into memory cannot fail.
-        serde_json::to_vec_pretty(&AsStripe(&event)).unwrap_or_default().into()
+        body(&event)
     }
+}
+
+/// Pretty-printed as Stripe does, with `id` and `object` first.
+fn body(event: &Value) -> Bytes {
+    // Writing a value into memory cannot fail.
+    serde_json::to_vec_pretty(&AsStripe(event)).unwrap_or_default().into()
 }
 
 /// What `previous_attributes` say of a change; an empty object where nothing changed.

@@ -5,12 +5,22 @@ use crate::error::StoreError;
 use crate::keys::{SubjectKey, Tenant};
 use crate::state::{Family, Loaded, ObjectRef, Patch, Resolved, Subject};
 use crate::store::{ClaimedEvent, EventStore, LoadRequest};
-use crate::stripe::Event;
+use crate::stripe::{Event, Resource, ThinEvent};
 
-/// A claimed event, read: what it says and what that adds, or how it ends at once.
+/// A claimed event, as far as it was read.
 pub(super) struct Work {
     pub(super) claimed: ClaimedEvent,
-    pub(super) read: Result<Read, Settlement>,
+    pub(super) input: Input,
+}
+
+/// What was read of an event.
+pub(super) enum Input {
+    /// What it says, and what that adds.
+    Read(Box<Read>),
+    /// A thin event: Stripe has what it is about.
+    Thin(ThinEvent),
+    /// How it ends at once.
+    Settled(Settlement),
 }
 
 /// An event, and what it adds.
@@ -18,6 +28,8 @@ pub(super) struct Work {
 pub(super) struct Read {
     pub(super) event: Event,
     pub(super) patch: Patch,
+    /// The object to read at Stripe, where the event does not hold it.
+    pub(super) live: Option<(Resource, String)>,
 }
 
 /// What is known of the subjects of a batch. A subject is loaded once, with everything that the
@@ -49,11 +61,11 @@ impl Known {
     pub(super) fn of(batch: &[Work]) -> Self {
         let mut known = Self::default();
         for work in batch {
-            if let Ok(Read { patch, .. }) = &work.read
-                && let Some(name) = patch.name()
+            if let Input::Read(read) = &work.input
+                && let Some(name) = read.patch.name()
             {
                 let key = (work.claimed.event.key.tenant.clone(), name.id.clone());
-                known.wanted.entry(key).or_default().add(patch);
+                known.wanted.entry(key).or_default().add(&read.patch);
             }
         }
         known

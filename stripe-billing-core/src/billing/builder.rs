@@ -7,7 +7,7 @@ use super::{Billing, Inner, flight};
 use crate::cache::{Cache, NoCache};
 use crate::catalog::Catalog;
 use crate::clock::{Clock, SystemClock};
-use crate::notify::{EventHandler, LogNotifier, Notifier};
+use crate::notify::{EventHandler, LogNotifier, Notifier, UnhandledEvents};
 use crate::queue::Backoff;
 use crate::store::Store;
 use crate::stripe::StripeApi;
@@ -37,6 +37,8 @@ pub struct BillingBuilder {
     cache: Arc<dyn Cache>,
     notifier: Arc<dyn Notifier>,
     handler: Arc<dyn EventHandler>,
+    unhandled: Option<Arc<dyn UnhandledEvents>>,
+    retention: Option<TimeDelta>,
     shadow: bool,
     stripe: Option<Arc<dyn StripeApi>>,
     clock: Arc<dyn Clock>,
@@ -82,6 +84,8 @@ impl BillingBuilder {
             cache: Arc::new(NoCache::default()),
             notifier: Arc::new(LogNotifier),
             handler: Arc::new(LogNotifier),
+            unhandled: None,
+            retention: None,
             shadow: false,
             stripe: None,
             clock: Arc::new(SystemClock),
@@ -140,6 +144,20 @@ impl BillingBuilder {
     /// The app's own handler of facts; they go to the log unless it is set.
     pub fn on_event(mut self, handler: impl EventHandler) -> Self {
         self.handler = Arc::new(handler);
+        self
+    }
+
+    /// The app's own handler of events that billing has no rule for; they are stored and ignored
+    /// unless it is set.
+    pub fn on_unhandled(mut self, handler: impl UnhandledEvents) -> Self {
+        self.unhandled = Some(Arc::new(handler));
+        self
+    }
+
+    /// How long the payloads of settled events are kept, to be read and replayed; for ever unless
+    /// set. Ids, states and facts are kept whatever this says.
+    pub fn payload_retention(mut self, retention: TimeDelta) -> Self {
+        self.retention = Some(retention);
         self
     }
 
@@ -230,6 +248,8 @@ impl BillingBuilder {
                 cache: self.cache,
                 notifier: self.notifier,
                 handler: self.handler,
+                unhandled: self.unhandled,
+                retention: self.retention,
                 shadow: self.shadow,
                 stripe: self.stripe,
                 clock: self.clock,
@@ -267,6 +287,9 @@ impl BillingBuilder {
         }
         if self.batch == 0 {
             wrong("workers would take 0 events at once: nothing would be processed");
+        }
+        if self.retention.is_some_and(|retention| retention < TimeDelta::days(1)) {
+            wrong("payloads would be kept for less than a day: retries may still need them");
         }
         if self.max_body == 0 {
             wrong("the largest webhook body is 0 bytes: nothing could be received");

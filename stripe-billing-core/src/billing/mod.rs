@@ -5,13 +5,17 @@ mod access;
 mod batch;
 mod builder;
 mod checkout;
+mod command;
 mod customer;
 mod dispatch;
 mod flight;
 mod intake;
+mod lookup;
 mod observe;
 mod operate;
 mod process;
+mod replay;
+mod retention;
 #[cfg(feature = "tokio")]
 mod worker;
 
@@ -26,7 +30,7 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::keys::AccountKey;
-use crate::notify::{EventHandler, Notifier};
+use crate::notify::{EventHandler, Notifier, UnhandledEvents};
 use crate::queue::Backoff;
 use crate::store::Store;
 use crate::stripe::StripeApi;
@@ -34,9 +38,11 @@ use crate::webhook::SignatureVerifier;
 
 pub use builder::{BillingBuilder, BuildError, Processing};
 pub use checkout::{CheckoutRequest, CheckoutUrl, PortalUrl, SellError};
+pub use command::CommandError;
 pub use customer::CustomerProfile;
 pub use intake::{Accepted, ReceiveError};
 pub use process::Report;
+pub use replay::{RecordChange, Replayed, ReplayedEvent};
 #[cfg(feature = "tokio")]
 pub use worker::Workers;
 
@@ -65,6 +71,8 @@ struct Inner {
     cache: Arc<dyn Cache>,
     notifier: Arc<dyn Notifier>,
     handler: Arc<dyn EventHandler>,
+    unhandled: Option<Arc<dyn UnhandledEvents>>,
+    retention: Option<TimeDelta>,
     shadow: bool,
     stripe: Option<Arc<dyn StripeApi>>,
     clock: Arc<dyn Clock>,

@@ -1,20 +1,23 @@
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use tracing::Instrument;
 
-use super::batch::{Known, Read, Work};
+use super::batch::{Input, Known, Read, Work};
+use super::command::Command;
+use super::lookup::Undecided;
 use super::{Billing, observe};
 use crate::catalog::ConnectedAccounts;
 use crate::changes::{Changes, Effects, IgnoreReason, Settlement};
 use crate::decide::{Decision, Terms, dead_event, decide};
 use crate::error::{ErrorKind, StoreError};
-use crate::keys::AccountKey;
+use crate::keys::{AccountKey, Tenant};
 use crate::queue::{ClaimRequest, ErrorClass, Failure};
 use crate::state::{Family, Patch};
 use crate::store::{ClaimedEvent, Commit, ReceivedEvent, Settled};
-use crate::stripe::Event;
+use crate::stripe::{Event, ThinEvent};
 use crate::webhook::EventKind;
 
 /// Tries to commit on a version that keeps moving, before the event waits its turn again.
@@ -108,7 +111,7 @@ impl Billing {
     pub(super) async fn process_batch(&self) -> Result<Report, StoreError> {
         let mut report = Report::default();
         let claimed = self.inner.store.claim(&self.claim_request()).await?;
-        let read = |claimed| Work { read: self.read(&claimed), claimed };
+        let read = |claimed| Work { input: self.read(&claimed), claimed };
         let batch: Vec<Work> = claimed.into_iter().map(read).collect();
         let mut known = Known::of(&batch);
         for (index, work) in batch.iter().enumerate() {
@@ -173,23 +176,37 @@ impl Billing {
 
     async fn decide_and_commit(
         &self,
-        Work { claimed, read }: &Work,
+        Work { claimed, input }: &Work,
         known: &mut Known,
     ) -> Result<&'static str, StoreError> {
-        let read = match read {
+        let read = match self.prepare(claimed, input).await {
             Ok(read) => read,
-            Err(settlement) => return self.settle(claimed, settlement.clone(), None).await,
+            Err(undecided) => return self.leave(claimed, undecided).await,
         };
         let tenant = &claimed.event.key.tenant;
         for _ in 0..MAX_CONFLICTS {
-            let family = known.family(&self.inner.store, tenant, &read.patch).await?;
+            let mut family = known.family(&self.inner.store, tenant, &read.patch).await?;
+            let found = match self.look_up(tenant, &read, &family).await {
+                Ok(found) => found,
+                Err(undecided) => return self.leave(claimed, undecided).await,
+            };
+            if let Some(patch) = &found {
+                // More names, perhaps; the subject's version stays the one read before Stripe.
+                let version = (family.subject.key.clone(), family.subject.version);
+                family = known.family(&self.inner.store, tenant, patch).await?;
+                let same = version == (family.subject.key.clone(), family.subject.version);
+                if !same && read.live.is_some() {
+                    continue;
+                }
+            }
             let terms = Terms {
                 catalog: &self.inner.catalog,
                 now: self.inner.clock.now(),
                 event: &claimed.event.key.id,
                 shadow: self.inner.shadow,
             };
-            let decision = catch_unwind(AssertUnwindSafe(|| decide(&family, &read.patch, &terms)));
+            let patch = found.as_ref().unwrap_or(&read.patch);
+            let decision = catch_unwind(AssertUnwindSafe(|| decide(&family, patch, &terms)));
             let changes = match decision {
                 Ok(Decision::Commit(changes)) => changes,
                 Ok(Decision::Settle(settlement)) => {
@@ -214,8 +231,51 @@ impl Billing {
         self.settle(claimed, Settlement::Released, None).await
     }
 
+    /// What the event adds, with what only Stripe can say of it.
+    async fn prepare<'a>(
+        &self,
+        claimed: &ClaimedEvent,
+        input: &'a Input,
+    ) -> Result<Cow<'a, Read>, Undecided> {
+        let tenant = &claimed.event.key.tenant;
+        let read = match input {
+            Input::Settled(settlement) => {
+                if *settlement == Settlement::Ignored(IgnoreReason::Unhandled) {
+                    self.offer(&claimed.event).await?;
+                }
+                return Err(Undecided::Settled(settlement.clone()));
+            }
+            Input::Thin(thin) => return self.read_thin(tenant, thin).await.map(Cow::Owned),
+            Input::Read(read) => read,
+        };
+        Ok(match self.complete(tenant, &read.event).await? {
+            None => Cow::Borrowed(read.as_ref()),
+            Some(event) => match Patch::of(&event, self.inner.catalog.link()) {
+                Some(patch) => Cow::Owned(Read { event, patch, live: None }),
+                None => Cow::Borrowed(read.as_ref()),
+            },
+        })
+    }
+
+    /// Ends or puts off an event that cannot be decided on.
+    async fn leave(
+        &self,
+        claimed: &ClaimedEvent,
+        undecided: Undecided,
+    ) -> Result<&'static str, StoreError> {
+        let settlement = match undecided {
+            Undecided::Settled(settlement) => settlement,
+            Undecided::Failed(failure) => self.after_failure(claimed, failure),
+        };
+        self.settle(claimed, settlement, None).await
+    }
+
     /// Reads the event and what it adds, or says at once how it ends.
-    fn read(&self, claimed: &ClaimedEvent) -> Result<Read, Settlement> {
+    pub(super) fn read(&self, claimed: &ClaimedEvent) -> Input {
+        self.try_read(claimed).unwrap_or_else(Input::Settled)
+    }
+
+    fn try_read(&self, claimed: &ClaimedEvent) -> Result<Input, Settlement> {
         let received = &claimed.event;
         if claimed.crashes >= MAX_CRASHES {
             let message = format!("the lease ran out {} times without a result", claimed.crashes);
@@ -229,11 +289,25 @@ impl Billing {
             let failure = Failure::new(ErrorClass::Permanent, "corrupt_payload", error.to_string());
             Settlement::Dead(failure)
         };
-        let event = Event::parse(&received.payload).map_err(|error| corrupt(&error))?;
-        let patch = catch_unwind(AssertUnwindSafe(|| Patch::of(&event, self.inner.catalog.link())))
-            .map_err(|_| Settlement::Dead(panicked()))?
-            .ok_or(Settlement::Ignored(IgnoreReason::Unhandled))?;
-        Ok(Read { event, patch })
+        let panicked = |_| Settlement::Dead(panicked());
+        let link = self.inner.catalog.link();
+        Ok(match received.kind {
+            EventKind::Thin => {
+                let thin = ThinEvent::parse(&received.payload).map_err(|e| corrupt(&e))?;
+                Input::Thin(thin)
+            }
+            EventKind::Command => {
+                let command = Command::parse(&received.payload).map_err(|e| corrupt(&e))?;
+                Input::Read(Box::new(command.read(received)))
+            }
+            EventKind::Snapshot => {
+                let event = Event::parse(&received.payload).map_err(|error| corrupt(&error))?;
+                let patch = catch_unwind(AssertUnwindSafe(|| Patch::of(&event, link)))
+                    .map_err(panicked)?
+                    .ok_or(Settlement::Ignored(IgnoreReason::Unhandled))?;
+                Input::Read(Box::new(Read { event, patch, live: None }))
+            }
+        })
     }
 
     /// Why an event is not for us, if it is not.
@@ -244,8 +318,6 @@ impl Billing {
             Some(IgnoreReason::OtherMode)
         } else if tenant.stripe_account.is_some() && ignored {
             Some(IgnoreReason::ConnectedAccount)
-        } else if event.kind == EventKind::Thin {
-            Some(IgnoreReason::Thin)
         } else {
             None
         }
@@ -260,14 +332,30 @@ impl Billing {
             .chain(changes.account.as_deref())
             .collect();
         for account in accounts {
-            let key = AccountKey {
-                stripe_account: changes.subject.tenant.stripe_account.clone(),
-                account: account.to_owned(),
-            };
-            self.inner.cache.invalidate(&key).await;
-            #[cfg(feature = "tokio")]
-            self.inner.signals.changed(&key);
+            self.forget_account(&changes.subject.tenant, account).await;
         }
+    }
+
+    /// The cache forgets an account, and who listens is told.
+    pub(super) async fn forget_account(&self, tenant: &Tenant, account: &str) {
+        let key = AccountKey {
+            stripe_account: tenant.stripe_account.clone(),
+            account: account.to_owned(),
+        };
+        self.inner.cache.invalidate(&key).await;
+        #[cfg(feature = "tokio")]
+        self.inner.signals.changed(&key);
+    }
+
+    /// Offers an event without a rule to the app.
+    async fn offer(&self, event: &ReceivedEvent) -> Result<(), Undecided> {
+        let Some(handler) = self.inner.unhandled.as_ref().filter(|_| !self.inner.shadow) else {
+            return Ok(());
+        };
+        let Err(error) = handler.handle(event).await else { return Ok(()) };
+        let class =
+            if error.is_retryable() { ErrorClass::Transient } else { ErrorClass::Permanent };
+        Err(Undecided::Failed(Failure::new(class, "handler_failed", error.to_string())))
     }
 
     fn after_failure(&self, claimed: &ClaimedEvent, failure: Failure) -> Settlement {
@@ -309,7 +397,7 @@ impl Billing {
     }
 }
 
-fn outcome(settlement: &Settlement) -> &'static str {
+pub(super) fn outcome(settlement: &Settlement) -> &'static str {
     match settlement {
         Settlement::Processed => "processed",
         Settlement::Ignored(_) => "ignored",

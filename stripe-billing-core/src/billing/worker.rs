@@ -14,6 +14,8 @@ use crate::keys::AccountKey;
 
 /// How often an idle worker looks for what other nodes left and for retries that came due.
 const POLL: Duration = Duration::from_secs(1);
+/// How often payloads are pruned.
+const PRUNE: Duration = Duration::from_secs(3_600);
 /// The longest pause while the store cannot be reached.
 const MAX_PAUSE: Duration = Duration::from_secs(15);
 
@@ -70,6 +72,9 @@ impl Billing {
         for _ in 0..count.max(1) {
             tasks.spawn(self.clone().work(stopped.clone()));
         }
+        if self.inner.retention.is_some() {
+            tasks.spawn(self.clone().keep_house(stopped));
+        }
         Workers { stop, tasks }
     }
 
@@ -109,6 +114,22 @@ impl Billing {
                 _ = stopped.changed() => {}
                 () = self.inner.signals.work.notified(), if wait == POLL => {}
                 () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Prunes payloads now and then.
+    async fn keep_house(self, mut stopped: watch::Receiver<bool>) {
+        while !*stopped.borrow() {
+            match AssertUnwindSafe(self.prune()).catch_unwind().await {
+                Ok(Ok(0)) => {}
+                Ok(Ok(pruned)) => tracing::info!(pruned, "payloads are past their retention"),
+                Ok(Err(error)) => tracing::error!(error = %error, "payloads were not pruned"),
+                Err(_) => tracing::error!("pruning panicked"),
+            }
+            tokio::select! {
+                _ = stopped.changed() => {}
+                () = tokio::time::sleep(PRUNE) => {}
             }
         }
     }

@@ -19,8 +19,9 @@ pub(super) fn of(
         Some(Record::Payment(payment)) => Some(payment),
         _ => None,
     };
-    let was = known.map(|known| wanted(known, after.object(), terms)).unwrap_or_default();
-    for ticket in wanted(payment, after.object(), terms) {
+    let object = after.object();
+    let was = known.map(|known| wanted(known, &object, terms)).unwrap_or_default();
+    for ticket in wanted(payment, &object, terms) {
         let told = was.iter().find(|told| told.key == ticket.key);
         if told.is_some_and(|told| *told == ticket) {
             continue;
@@ -53,7 +54,7 @@ pub(super) fn contested(subject: &Subject, terms: &Terms<'_>, effects: &mut Effe
 /// An event failed for good, and somebody has to look.
 pub(crate) fn dead_event(id: &str, event_type: &str, failure: &Failure) -> Effects {
     let key = format!("dead_event:{id}");
-    let notices = [Notice::of(NoticeKind::EventDead, id), ticket_opened(&key)];
+    let notices = [Notice::of(NoticeKind::EventDead, id.to_owned()), ticket_opened(&key)];
     let ticket = TicketWrite {
         key,
         kind: TicketKind::DeadEvent,
@@ -68,7 +69,7 @@ pub(crate) fn dead_event(id: &str, event_type: &str, failure: &Failure) -> Effec
     Effects { outbox, tickets: vec![ticket], ..Effects::default() }
 }
 
-fn wanted(payment: &PaymentRecord, object: ObjectRef, terms: &Terms<'_>) -> Vec<TicketWrite> {
+fn wanted(payment: &PaymentRecord, object: &ObjectRef, terms: &Terms<'_>) -> Vec<TicketWrite> {
     let ticket = |key: String, kind, priority, open, title: String, due_by| TicketWrite {
         key,
         kind,

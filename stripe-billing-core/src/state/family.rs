@@ -8,6 +8,7 @@ use super::record::{ObjectKind, ObjectRef};
 use super::subject::Subject;
 use crate::changes::Adoption;
 use crate::keys::{SubjectKey, Tenant};
+use crate::stripe::Resource;
 
 /// The subject that an event belongs to, with all that turned out to be it under other names.
 ///
@@ -71,6 +72,28 @@ impl Family {
         let mut needed = self.subject.wanted(&objects);
         needed.extend(objects);
         needed
+    }
+
+    /// The object of the patch whose last state the events leave open; Stripe can tell.
+    pub(crate) fn tie(&self, patch: &Patch) -> Option<(Resource, String)> {
+        let arrived = patch.records.first()?;
+        let object = arrived.object();
+        let mut known = self
+            .subject
+            .records
+            .get(&object)
+            .or_else(|| self.orphans.iter().find_map(|orphan| orphan.records.get(&object)))?
+            .clone();
+        known.merge(arrived);
+        known.tied_by(arrived).map(|(resource, id)| (resource, id.to_owned()))
+    }
+
+    /// Whether nobody knows yet whose payment the patch is about.
+    pub(crate) fn is_stray(&self) -> bool {
+        self.subject.name().anchor != Anchor::Customer
+            && !(self.subject.version == 0
+                && self.names.iter().any(|n| n.anchor == Anchor::Customer))
+            && self.subject.links.account().is_none()
     }
 
     /// Finds the subject that a patch belongs to.

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::fingerprint;
@@ -15,6 +17,12 @@ pub(crate) trait Snapshot: Clone + PartialEq + Serialize {
     /// How far along the object is; settles snapshots of one second that say nothing of each
     /// other.
     fn progress(&self) -> i64;
+
+    /// The view without what only some API versions tell: two events of one change are the same
+    /// change in whichever versions they are rendered.
+    fn essence(&self) -> Cow<'_, Self> {
+        Cow::Borrowed(self)
+    }
 }
 
 /// What the event type says of a snapshot's place among its neighbours.
@@ -48,13 +56,25 @@ pub(crate) struct Head<T> {
     stamp: i64,
     rank: Rank,
     progress: i64,
-    /// Fingerprint of the view.
+    /// Fingerprint of the view's essence.
     print: String,
-    /// Fingerprint of the view before the event, where the event says what changed.
+    /// That of the view before the event, where the event says what changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     before: Option<String>,
     #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
     view: Option<T>,
+}
+
+impl<T: Snapshot> Head<T> {
+    /// Of two renderings of the same change the one that orders last is kept.
+    fn complete(&mut self, other: &Self) {
+        if let (Some(own), Some(theirs)) = (&self.view, &other.view)
+            && own != theirs
+            && fingerprint(theirs) > fingerprint(own)
+        {
+            self.view = Some(theirs.clone());
+        }
+    }
 }
 
 impl<T> Head<T> {
@@ -87,13 +107,15 @@ impl<T> Default for Versions<T> {
 impl<T: Snapshot> Versions<T> {
     /// A single snapshot, and the view before it where that is known and another one.
     pub(crate) fn of(stamp: i64, rank: Rank, view: T, before: Option<&T>) -> Self {
-        let before = before.filter(|before| **before != view).map(fingerprint);
+        let print = fingerprint(&view.essence());
+        let before = before.map(|before| fingerprint(&before.essence()));
+        let before = before.filter(|before| *before != print);
         Self(vec![Head {
             terminal: view.is_terminal() || rank == Rank::Deleted,
             stamp,
             rank,
             progress: view.progress(),
-            print: fingerprint(&view),
+            print,
             before,
             view: Some(view),
         }])
@@ -114,8 +136,10 @@ impl<T: Snapshot> Versions<T> {
     /// Adds a head in a total order, the newest last, so that equal sets are equal values.
     fn insert(&mut self, head: &Head<T>) {
         let order = |kept: &Head<T>| (kept.age(), kept.place()).cmp(&(head.age(), head.place()));
-        let Err(at) = self.0.binary_search_by(order) else { return };
-        self.0.insert(at, head.clone());
+        match self.0.binary_search_by(order) {
+            Ok(at) => return self.0[at].complete(head),
+            Err(at) => self.0.insert(at, head.clone()),
+        }
         let from = self.0.partition_point(|kept| kept.age() < head.age());
         let to = self.0.partition_point(|kept| kept.age() <= head.age());
         if to - from > MAX_HEADS {
@@ -138,7 +162,7 @@ impl<T: Snapshot> Versions<T> {
         let among = told.iter().any(|head| head.age() == new.age() && head.print == new.print);
         match live.last() {
             Some(live) => among && live.print != new.print,
-            None => among && told.len() > 1 && !is_walk(&told),
+            None => among && told.iter().any(|head| head.print != new.print) && !is_walk(&told),
         }
     }
 

@@ -10,12 +10,13 @@ pub mod objects;
 
 pub(crate) use anomaly::anomalies;
 pub use api::{
-    CancelSubscription, CheckoutLine, CheckoutMode, CheckoutSession, CreateCheckoutSession,
-    CreateCustomer, CreatePortalSession, Customer, IdempotencyKey, InvalidIdempotencyKey, List,
-    ListCustomers, ListEvents, ListPrices, ListedEvent, PortalSession, Price, ProrationBehavior,
-    Recurring, Retrieve, StripeApi, StripeError, StripeErrorKind, Subscription, SubscriptionItem,
-    SubscriptionItemChange, UpdateSubscription,
+    ActiveEntitlement, CancelSubscription, CheckoutLine, CheckoutMode, CheckoutSession,
+    CreateCheckoutSession, CreateCustomer, CreatePortalSession, Customer, EventNotification,
+    IdempotencyKey, InvalidIdempotencyKey, InvoicePayment, List, ListActiveEntitlements,
+    ListCustomers, ListEvents, ListInvoicePayments, ListOf, ListPrices, ListedEvent, PortalSession,
+    Price, ProrationBehavior, Recurring, Resource, Retrieve, StripeApi, StripeError,
+    StripeErrorKind, Subscription, SubscriptionItem, SubscriptionItemChange, UpdateSubscription,
 };
 #[cfg(feature = "client")]
 pub use client::{API_VERSION, InvalidStripeConfig, StripeClient, StripeClientBuilder};
-pub use event::{CorruptEvent, Event};
+pub use event::{CorruptEvent, Event, RelatedObject, ThinEvent};

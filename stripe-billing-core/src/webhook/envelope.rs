@@ -20,6 +20,8 @@ pub enum EventKind {
     Snapshot,
     /// `object` is `v2.core.event`: names the resource, which has to be fetched.
     Thin,
+    /// An operator's command, which no webhook can bring.
+    Command,
 }
 
 /// What intake has to know of an event in order to store it, read straight from the body.
@@ -282,7 +284,8 @@ fn created(
     let value = required(token, FIELD)?;
     let seconds = match (kind, value.kind) {
         // An integer by now, so what does not parse is too large.
-        (EventKind::Snapshot, Kind::Integer) => {
+        // JSON parsers read a negative zero as a fraction.
+        (EventKind::Snapshot, Kind::Integer) if scanner.raw(value) != "-0" => {
             scanner.raw(value).parse().map_err(|_| EnvelopeError::CreatedOutOfRange)?
         }
         (EventKind::Thin, Kind::Text | Kind::EscapedText) => {

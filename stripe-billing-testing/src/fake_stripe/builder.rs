@@ -53,10 +53,18 @@ enum Signing {
     FakeClock,
 }
 
+/// An endpoint, before its version is known to be one.
+struct Destination {
+    url: String,
+    secrets: Vec<String>,
+    version: Option<String>,
+    thin: bool,
+}
+
 /// Sets up a [`FakeStripe`].
 pub struct FakeStripeBuilder {
     address: String,
-    endpoints: Vec<(String, Vec<String>, Option<String>)>,
+    endpoints: Vec<Destination>,
     api_version: String,
     start: i64,
     source: TimeSource,
@@ -67,6 +75,8 @@ pub struct FakeStripeBuilder {
     backoff: Duration,
     lanes: usize,
     prices: Vec<NewPrice>,
+    features: Vec<(String, String)>,
+    coupons: Vec<(String, u32)>,
 }
 
 impl Default for FakeStripeBuilder {
@@ -84,6 +94,8 @@ impl Default for FakeStripeBuilder {
             backoff: Duration::from_millis(50),
             lanes: 1,
             prices: Vec::new(),
+            features: Vec::new(),
+            coupons: Vec::new(),
         }
     }
 }
@@ -91,28 +103,44 @@ impl Default for FakeStripeBuilder {
 impl FakeStripeBuilder {
     /// Sends webhooks to `url`, signed with `secret`, in the shape of the account's version.
     #[must_use]
-    pub fn webhook(mut self, url: impl Into<String>, secret: impl Into<String>) -> Self {
-        self.endpoints.push((url.into(), vec![secret.into()], None));
+    pub fn webhook(self, url: impl Into<String>, secret: impl Into<String>) -> Self {
+        self.destination(url.into(), secret.into(), None, false)
+    }
+
+    fn destination(
+        mut self,
+        url: String,
+        secret: String,
+        version: Option<String>,
+        thin: bool,
+    ) -> Self {
+        self.endpoints.push(Destination { url, secrets: vec![secret], version, thin });
         self
+    }
+
+    /// Sends a thin event (`v2.core.event`) to `url` for each snapshot, with an id of its own and
+    /// signed with `secret`. The fetched event names the snapshot.
+    #[must_use]
+    pub fn thin_webhook(self, url: impl Into<String>, secret: impl Into<String>) -> Self {
+        self.destination(url.into(), secret.into(), None, true)
     }
 
     /// Sends webhooks to `url` in the shape of `version`.
     #[must_use]
     pub fn webhook_at(
-        mut self,
+        self,
         url: impl Into<String>,
         secret: impl Into<String>,
         version: impl Into<String>,
     ) -> Self {
-        self.endpoints.push((url.into(), vec![secret.into()], Some(version.into())));
-        self
+        self.destination(url.into(), secret.into(), Some(version.into()), false)
     }
 
     /// Gives the endpoint named last a second secret: both sign, as while a secret is rolled.
     #[must_use]
     pub fn rolling_secret(mut self, secret: impl Into<String>) -> Self {
-        if let Some((_, secrets, _)) = self.endpoints.last_mut() {
-            secrets.push(secret.into());
+        if let Some(endpoint) = self.endpoints.last_mut() {
+            endpoint.secrets.push(secret.into());
         }
         self
     }
@@ -200,6 +228,29 @@ impl FakeStripeBuilder {
         self
     }
 
+    /// Announces renewals with `invoice.upcoming` so many days before (default: not at all, as an
+    /// account can choose).
+    #[must_use]
+    pub fn announce_renewals(mut self, days_before: u32) -> Self {
+        self.rules.upcoming = Some(i64::from(days_before) * 86_400);
+        self
+    }
+
+    /// Has this feature from the start: the buyers of a product may use it, as
+    /// `entitlements.active_entitlement_summary.updated` will say.
+    #[must_use]
+    pub fn feature(mut self, product: &str, lookup_key: &str) -> Self {
+        self.features.push((product.to_owned(), lookup_key.to_owned()));
+        self
+    }
+
+    /// Has a coupon from the start that takes off a share of a one-time payment.
+    #[must_use]
+    pub fn coupon(mut self, id: &str, percent_off: u32) -> Self {
+        self.coupons.push((id.to_owned(), percent_off));
+        self
+    }
+
     /// How often a webhook is tried and how long the first pause is; each further one is twice as
     /// long (default 5 tries, 50 ms).
     #[must_use]
@@ -231,9 +282,9 @@ impl FakeStripeBuilder {
         let version = |text: String| ApiVersion::new(text).map_err(StartError::Version);
         let api_version = version(self.api_version)?;
         let mut endpoints = Vec::with_capacity(self.endpoints.len());
-        for (url, secrets, own) in self.endpoints {
+        for Destination { url, secrets, version: own, thin } in self.endpoints {
             let version = own.map_or_else(|| Ok(api_version.clone()), version)?;
-            endpoints.push(Endpoint { url, secrets, version });
+            endpoints.push(Endpoint { url, secrets, version, thin });
         }
         let address = self.address;
         let listen = |source| StartError::Listen { address: address.clone(), source };
@@ -246,6 +297,12 @@ impl FakeStripeBuilder {
         state.base_url = format!("http://{local}");
         for price in self.prices {
             state.add_price(price).map_err(StartError::Price)?;
+        }
+        for (product, key) in self.features {
+            state.add_feature(&product, &key);
+        }
+        for (id, percent_off) in self.coupons {
+            state.add_coupon(id, percent_off);
         }
         state.events.clear();
         state.outbox.clear();

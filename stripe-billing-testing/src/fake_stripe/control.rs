@@ -1,5 +1,10 @@
 //! What a test does in place of a person: buy, change a card, cancel, refund.
 
+mod lifecycle;
+mod money;
+
+pub use money::NewRefund;
+
 use serde_json::Value;
 
 use super::{
@@ -8,7 +13,7 @@ use super::{
     card::Card,
     engine::{Completed, FirstPayment, NewSub},
     error::ApiError,
-    model::{Customer, Metadata, Price, Product},
+    model::{Coupon, Customer, Metadata, Price, Product},
     state::State,
     table::Resource,
 };
@@ -82,6 +87,7 @@ pub struct NewSubscription {
     customer: String,
     items: Vec<(String, u64)>,
     trial_days: u32,
+    missing_method: &'static str,
     metadata: Metadata,
     wait_for_payment: bool,
 }
@@ -94,6 +100,7 @@ impl NewSubscription {
             customer: customer.to_owned(),
             items: vec![(price.to_owned(), 1)],
             trial_days: 0,
+            missing_method: "create_invoice",
             metadata: Metadata::new(),
             wait_for_payment: false,
         }
@@ -119,6 +126,20 @@ impl NewSubscription {
     #[must_use]
     pub fn trial_days(mut self, days: u32) -> Self {
         self.trial_days = days;
+        self
+    }
+
+    /// A trial that ends without a payment method pauses the subscription.
+    #[must_use]
+    pub fn pauses_without_card(mut self) -> Self {
+        self.missing_method = "pause";
+        self
+    }
+
+    /// A trial that ends without a payment method cancels the subscription.
+    #[must_use]
+    pub fn cancels_without_card(mut self) -> Self {
+        self.missing_method = "cancel";
         self
     }
 
@@ -200,6 +221,11 @@ impl State {
         id
     }
 
+    pub(super) fn add_coupon(&mut self, id: String, percent_off: u32) {
+        let created = self.now();
+        self.coupons.add(Coupon { id, created, percent_off: percent_off.min(100) });
+    }
+
     fn begin(&mut self, new: NewSubscription) -> Result<String, ApiError> {
         let mut items = Vec::with_capacity(new.items.len());
         for (price, quantity) in &new.items {
@@ -214,6 +240,7 @@ impl State {
             metadata: new.metadata,
             default_payment_method: None,
             cancel_at_period_end: false,
+            missing_method: new.missing_method,
         };
         self.subscribe(new, first)
     }
@@ -300,45 +327,6 @@ impl FakeStripe {
     /// A card error when the bank refuses; when the invoice is not open.
     pub fn pay_invoice(&self, invoice: &str) -> Result<(), ApiError> {
         self.inner.with(|state| state.pay_invoice(invoice))
-    }
-
-    /// Refunds `amount` minor units, or all that is left, of a charge or payment intent; the
-    /// refund's id.
-    ///
-    /// # Errors
-    /// When nothing was paid or less is left.
-    pub fn refund(&self, payment: &str, amount: Option<i64>) -> Result<String, ApiError> {
-        self.inner.with(|state| {
-            let charge = state.charge_for(payment)?;
-            state.refund(&charge, amount, None, Metadata::new())
-        })
-    }
-
-    /// A refund bounces: `refund.failed`, and the charge counts it no more.
-    ///
-    /// # Errors
-    /// When the refund is unknown or has failed already.
-    pub fn fail_refund(&self, refund: &str) -> Result<(), ApiError> {
-        self.inner.with(|state| state.fail_refund(refund))
-    }
-
-    /// A chargeback on a charge or payment intent, over `amount` or all of it; the dispute's id.
-    ///
-    /// # Errors
-    /// When nothing was paid.
-    pub fn open_dispute(&self, payment: &str, amount: Option<i64>) -> Result<String, ApiError> {
-        self.inner.with(|state| {
-            let charge = state.charge_for(payment)?;
-            state.open_dispute(&charge, amount)
-        })
-    }
-
-    /// The bank decides a dispute.
-    ///
-    /// # Errors
-    /// When there is no such dispute.
-    pub fn close_dispute(&self, dispute: &str, won: bool) -> Result<Value, ApiError> {
-        self.inner.with(|state| state.close_dispute(dispute, won))
     }
 
     /// The latest invoice of a subscription.

@@ -90,7 +90,8 @@ impl ApiError {
     }
 
     pub(super) fn card(decline: Decline) -> Self {
-        let mut error = Self::new(402, "card_error", decline.message()).with_code("card_declined");
+        let mut error =
+            Self::new(402, "card_error", decline.message()).with_code(decline.error_code());
         error.0.decline_code = Some(decline.code());
         error
     }
@@ -111,8 +112,8 @@ impl ApiError {
     }
 
     /// Names what was tried.
-    pub(super) fn with_payment(mut self, charge: String, payment_intent: String) -> Self {
-        self.0.charge = Some(charge);
+    pub(super) fn with_payment(mut self, charge: Option<String>, payment_intent: String) -> Self {
+        self.0.charge = charge;
         self.0.payment_intent = Some(payment_intent);
         self
     }
@@ -157,13 +158,24 @@ impl ApiError {
 pub(super) enum Decline {
     Generic,
     InsufficientFunds,
+    /// The customer has to confirm.
+    AuthenticationRequired,
 }
 
 impl Decline {
+    /// `code` of the error; the bank's own reason is [`code`](Self::code).
+    pub(super) const fn error_code(self) -> &'static str {
+        match self {
+            Self::AuthenticationRequired => "authentication_required",
+            _ => "card_declined",
+        }
+    }
+
     pub(super) const fn code(self) -> &'static str {
         match self {
             Self::Generic => "generic_decline",
             Self::InsufficientFunds => "insufficient_funds",
+            Self::AuthenticationRequired => "authentication_required",
         }
     }
 
@@ -171,6 +183,9 @@ impl Decline {
         match self {
             Self::Generic => "Your card was declined.",
             Self::InsufficientFunds => "Your card has insufficient funds.",
+            Self::AuthenticationRequired => {
+                "Your card was declined. This transaction requires authentication."
+            }
         }
     }
 }

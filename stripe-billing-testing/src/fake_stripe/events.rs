@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chrono::{DateTime, SecondsFormat};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -84,6 +85,51 @@ impl FakeEvent {
         })
     }
 
+    /// Id of the thin event about the same change.
+    #[must_use]
+    pub fn thin_id(&self) -> String {
+        self.0.id.replacen("evt_1", "evt_test_65", 1)
+    }
+
+    /// The thin event about the same change, as it is delivered: no snapshot, no version.
+    #[must_use]
+    pub fn to_thin_json(&self) -> Value {
+        let object = &self.0.object;
+        let related = match (object["id"].as_str(), object["object"].as_str()) {
+            (Some(id), Some(kind)) => {
+                json!({ "id": id, "type": kind, "url": format!("/v1/{}/{id}", collection(kind)) })
+            }
+            // A summary of entitlements and an upcoming invoice have no id.
+            _ => Value::Null,
+        };
+        let reason = match self.0.request["id"].as_str() {
+            Some(_) => json!({ "type": "request", "request": self.0.request }),
+            None => Value::Null,
+        };
+        let created = DateTime::from_timestamp(self.0.created, 0)
+            .map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true));
+        json!({
+            "id": self.thin_id(),
+            "object": "v2.core.event",
+            "context": null,
+            "created": created,
+            "livemode": false,
+            "reason": reason,
+            "related_object": related,
+            "type": format!("v1.{}", self.0.kind),
+        })
+    }
+
+    /// The thin event as `GET /v2/core/events/{id}` gives it: with the snapshot event's id.
+    #[must_use]
+    pub fn to_fetched_thin_json(&self) -> Value {
+        let mut event = self.to_thin_json();
+        event["changes"] = Value::Null;
+        event["data"] = json!({});
+        event["snapshot_event"] = json!(self.0.id);
+        event
+    }
+
     /// The body of a webhook for an endpoint of that version.
     #[must_use]
     pub fn body(&self, version: &ApiVersion) -> Bytes {
@@ -94,6 +140,16 @@ impl FakeEvent {
     #[must_use]
     pub fn signed(&self, version: &ApiVersion, secret: &str, t: i64) -> SignedEvent {
         signed(self.body(version), secret, t)
+    }
+}
+
+/// Where objects of a type are fetched from, below `/v1/`.
+fn collection(object: &str) -> String {
+    match object {
+        "checkout.session" => "checkout/sessions".to_owned(),
+        "billing_portal.session" => "billing_portal/sessions".to_owned(),
+        "radar.early_fraud_warning" => "radar/early_fraud_warnings".to_owned(),
+        plain => format!("{plain}s"),
     }
 }
 

@@ -1,8 +1,12 @@
 //! What the fake knows, in types. The JSON of each object is made in [`super::objects`].
 
+mod entitlement;
+
 use std::collections::BTreeMap;
 
 use super::{calendar::Interval, card::Card, error::Decline};
+
+pub(super) use entitlement::{Entitlement, Feature};
 
 pub(super) type Metadata = BTreeMap<String, String>;
 
@@ -52,6 +56,35 @@ pub(super) struct PaymentMethod {
     pub(super) customer: Option<String>,
     pub(super) email: Option<String>,
     pub(super) card: Card,
+    /// A bank account that is debited, which takes days; the card then says nothing.
+    pub(super) debit: bool,
+    /// Month and year of the card's end.
+    pub(super) expires: (u32, u32),
+    pub(super) metadata: Metadata,
+}
+
+impl PaymentMethod {
+    pub(super) const fn kind(&self) -> &'static str {
+        if self.debit { "sepa_debit" } else { "card" }
+    }
+}
+
+/// `percent_off` of a coupon that is used once.
+#[derive(Clone, Debug)]
+pub(super) struct Coupon {
+    pub(super) id: String,
+    pub(super) created: i64,
+    pub(super) percent_off: u32,
+}
+
+/// An early fraud warning.
+#[derive(Clone, Debug)]
+pub(super) struct FraudWarning {
+    pub(super) id: String,
+    pub(super) created: i64,
+    pub(super) charge: String,
+    pub(super) payment_intent: String,
+    pub(super) actionable: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +110,7 @@ pub(super) struct Session {
     pub(super) subscription_metadata: Metadata,
     pub(super) payment_metadata: Metadata,
     pub(super) trial_days: Option<u32>,
+    pub(super) coupon: Option<Coupon>,
     pub(super) expires_at: i64,
     pub(super) status: &'static str,
     pub(super) payment_status: &'static str,
@@ -91,8 +125,18 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn total(&self) -> i64 {
+    pub(super) fn subtotal(&self) -> i64 {
         self.lines.iter().map(|(_, price, quantity)| price.amount(*quantity)).sum()
+    }
+
+    /// What the coupon takes off.
+    pub(super) fn discount(&self) -> i64 {
+        let percent = self.coupon.as_ref().map_or(0, |coupon| i64::from(coupon.percent_off));
+        self.subtotal().saturating_mul(percent) / 100
+    }
+
+    pub(super) fn total(&self) -> i64 {
+        self.subtotal() - self.discount()
     }
 
     pub(super) fn items(&self) -> Vec<(Price, u64)> {
@@ -120,6 +164,7 @@ pub(super) enum Status {
     PastDue,
     Canceled,
     Unpaid,
+    Paused,
 }
 
 impl Status {
@@ -132,6 +177,7 @@ impl Status {
             Self::PastDue => "past_due",
             Self::Canceled => "canceled",
             Self::Unpaid => "unpaid",
+            Self::Paused => "paused",
         }
     }
 
@@ -165,6 +211,12 @@ pub(super) struct Subscription {
     pub(super) cancel_feedback: Option<String>,
     pub(super) ended_at: Option<i64>,
     pub(super) trial: Option<(i64, i64)>,
+    /// What a trial that ends without a payment method does.
+    pub(super) missing_method: &'static str,
+    /// Collection rests: the behaviour, and until when.
+    pub(super) pause_collection: Option<(&'static str, Option<i64>)>,
+    /// Why and since when the status is `paused`.
+    pub(super) paused: Option<(&'static str, i64)>,
     pub(super) default_payment_method: Option<String>,
     pub(super) latest_invoice: Option<String>,
     pub(super) metadata: Metadata,
@@ -220,6 +272,9 @@ pub(super) struct Invoice {
     pub(super) finalized_at: Option<i64>,
     pub(super) paid_at: Option<i64>,
     pub(super) voided_at: Option<i64>,
+    /// Why and when it was given up.
+    pub(super) uncollectible: Option<(&'static str, i64)>,
+    pub(super) out_of_band: bool,
     pub(super) amount_paid: i64,
     pub(super) payment_intent: Option<String>,
     pub(super) charge: Option<String>,
@@ -255,6 +310,8 @@ pub(super) struct PaymentIntent {
     pub(super) description: Option<String>,
     pub(super) metadata: Metadata,
     pub(super) decline: Option<Decline>,
+    /// What it can be paid with.
+    pub(super) kind: &'static str,
 }
 
 #[derive(Clone, Debug)]
@@ -273,6 +330,9 @@ pub(super) struct Charge {
     pub(super) invoice: Option<String>,
     pub(super) metadata: Metadata,
     pub(super) decline: Option<Decline>,
+    /// The bank has not said yet.
+    pub(super) pending: bool,
+    pub(super) debit: bool,
     pub(super) disputed: bool,
     /// How often the receipt was rewritten: each refund gives it a new address.
     pub(super) receipt: u32,
@@ -304,6 +364,9 @@ pub(super) struct Dispute {
     pub(super) payment_intent: String,
     pub(super) reason: String,
     pub(super) status: &'static str,
+    pub(super) due_by: Option<i64>,
+    /// How often evidence was sent.
+    pub(super) submissions: u32,
     /// Money moved: withdrawn, and perhaps given back.
     pub(super) transactions: u8,
 }

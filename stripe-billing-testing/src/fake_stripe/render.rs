@@ -66,6 +66,13 @@ fn downgrade(object: &str, map: &mut Map<String, Value>, version: &ApiVersion) {
 }
 
 fn subscription(map: &mut Map<String, Value>, version: &ApiVersion) {
+    if version.before("2026-09-30") {
+        drop_keys(map, &["status_details"]);
+    }
+    // Removed with basil and back two months later.
+    if !version.before("2025-03-31") && version.before("2025-05-28") {
+        drop_keys(map, &["billing_thresholds"]);
+    }
     if version.before("2025-12-15") {
         drop_keys(map, &["customer_account"]);
     }
@@ -90,6 +97,10 @@ fn invoice(map: &mut Map<String, Value>, version: &ApiVersion) {
     if version.before("2026-05-27") {
         drop_keys(map, &["amount_paid_off_stripe"]);
     }
+    let given_up = map.get("_status_details").filter(|details| !details.is_null()).cloned();
+    if let (Some(details), false) = (given_up, version.before("2026-09-30")) {
+        map.insert("status_details".to_owned(), details);
+    }
     if version.before("2025-12-15") {
         drop_keys(map, &["customer_account"]);
     }
@@ -98,13 +109,20 @@ fn invoice(map: &mut Map<String, Value>, version: &ApiVersion) {
     }
     let details = map["parent"]["subscription_details"].clone();
     let paid = map["status"] == "paid";
+    let outside = map.get("_paid_out_of_band").cloned().unwrap_or_default();
+    if outside == true {
+        // What Stripe did not take was not counted.
+        map.insert("amount_paid".to_owned(), json!(0));
+        let due = map["amount_due"].clone();
+        map.insert("amount_remaining".to_owned(), due);
+    }
     let moved = [
         ("subscription", details["subscription"].clone()),
         ("subscription_details", json!({ "metadata": details["metadata"] })),
         ("payment_intent", map.get("_payment_intent").cloned().unwrap_or_default()),
         ("charge", map.get("_charge").cloned().unwrap_or_default()),
         ("paid", json!(paid)),
-        ("paid_out_of_band", json!(false)),
+        ("paid_out_of_band", outside),
         ("quote", Value::Null),
         ("discount", Value::Null),
         ("tax", Value::Null),

@@ -13,8 +13,9 @@ use super::{
     events::FakeEvent,
     ids::Ids,
     model::{
-        Charge, Customer, Dispute, Invoice, InvoicePayment, PaymentIntent, PaymentMethod,
-        PortalSession, Price, Product, Refund, Session, SetupIntent, Subscription,
+        Charge, Coupon, Customer, Dispute, Entitlement, Feature, FraudWarning, Invoice,
+        InvoicePayment, PaymentIntent, PaymentMethod, PortalSession, Price, Product, Refund,
+        Session, SetupIntent, Subscription,
     },
     table::{Resource, Table},
     version::ApiVersion,
@@ -30,6 +31,10 @@ pub enum Exhausted {
     Unpaid,
     /// Stays `past_due`.
     KeepPastDue,
+    /// `paused`, as accounts can choose from 2026-09-30 on.
+    Pause,
+    /// Stays `past_due`, and the invoice is `uncollectible`.
+    MarkUncollectible,
 }
 
 /// The rules of the account.
@@ -40,6 +45,8 @@ pub(super) struct Rules {
     pub(super) retries: Vec<i64>,
     pub(super) exhausted: Exhausted,
     pub(super) portal_sets_cancel_at_only: bool,
+    /// Seconds before a renewal at which `invoice.upcoming` announces it.
+    pub(super) upcoming: Option<i64>,
 }
 
 impl Default for Rules {
@@ -49,6 +56,7 @@ impl Default for Rules {
             retries: [3, 5, 7].map(|days: u64| seconds(Duration::from_secs(days * 86_400))).into(),
             exhausted: Exhausted::default(),
             portal_sets_cancel_at_only: true,
+            upcoming: None,
         }
     }
 }
@@ -67,6 +75,15 @@ pub(super) enum Due {
     FinalizeInvoice(String),
     RetryInvoice(String),
     SessionExpires(String),
+    Upcoming(String),
+    ResumeCollection(String),
+    /// A delayed payment of a session arrives, or does not.
+    Settle {
+        session: String,
+        arrives: bool,
+    },
+    RefundArrives(String),
+    RefundFails(String),
 }
 
 /// Who caused the events of a step, for their `request` field.
@@ -97,6 +114,11 @@ pub(super) struct State {
     pub(super) invoice_payments: Table<InvoicePayment>,
     pub(super) portals: Table<PortalSession>,
     pub(super) setups: Table<SetupIntent>,
+    pub(super) coupons: Table<Coupon>,
+    pub(super) warnings: Table<FraudWarning>,
+    pub(super) features: Vec<Feature>,
+    /// What customers may use, as the last summary said.
+    pub(super) entitlements: BTreeMap<String, Vec<Entitlement>>,
     pub(super) events: Vec<FakeEvent>,
     /// Events that the deliverer has not picked up.
     pub(super) outbox: VecDeque<FakeEvent>,
@@ -127,6 +149,10 @@ impl State {
             invoice_payments: Table::default(),
             portals: Table::default(),
             setups: Table::default(),
+            coupons: Table::default(),
+            warnings: Table::default(),
+            features: Vec::new(),
+            entitlements: BTreeMap::new(),
             events: Vec::new(),
             outbox: VecDeque::new(),
             taken: 0,
@@ -197,6 +223,7 @@ impl State {
             "inpay" => find(&self.invoice_payments, id),
             "bps" => find(&self.portals, id),
             "seti" => find(&self.setups, id),
+            "issfr" => find(&self.warnings, id),
             _ => find(&self.prices, id).or_else(|| find(&self.products, id)),
         }
     }
@@ -237,6 +264,7 @@ impl State {
         update(&mut self.subscriptions, id, "subscription", change).map(|(before, after)| {
             if before != after {
                 self.emit("customer.subscription.updated", after.clone(), Some(before));
+                self.refresh_entitlements(after["customer"].as_str().unwrap_or_default());
             }
             after
         })

@@ -7,25 +7,7 @@ use stripe_billing_testing::fake_stripe::{
     Card, Exhausted, FakeEvent, FakeStripe, Interval, NewPrice, NewSubscription,
 };
 
-use crate::support::{Api, START, builder, days, fake, taken};
-
-const HOUR: Duration = Duration::from_secs(3_600);
-
-fn subscriber(fake: &FakeStripe, card: Card) -> (String, String) {
-    let customer = fake.create_customer("ada@example.com", &[("app_user", "ada")]);
-    fake.set_card(&customer, card).unwrap();
-    let sub = fake.create_subscription(NewSubscription::new(&customer, "price_pro")).unwrap();
-    let _ = fake.take_events();
-    (customer, sub)
-}
-
-fn status(fake: &FakeStripe, sub: &str) -> Value {
-    fake.object(sub).unwrap()["status"].clone()
-}
-
-fn json_of(fake: &FakeStripe, event: &FakeEvent) -> Value {
-    event.to_json(fake.api_version(), 0)
-}
+use crate::support::{Api, HOUR, START, builder, days, fake, json_of, status, subscriber, taken};
 
 #[tokio::test]
 async fn an_api_subscription_starts_incomplete_and_becomes_active() {

@@ -13,11 +13,14 @@ use axum::{
 };
 use bytes::Bytes;
 use serde_json::Value;
-use stripe_billing_testing::fake_stripe::{FakeStripe, FakeStripeBuilder, Interval, NewPrice};
+use stripe_billing_testing::fake_stripe::{
+    Card, FakeEvent, FakeStripe, FakeStripeBuilder, Interval, NewPrice, NewSubscription,
+};
 
 pub(crate) const SECRET: &str = "whsec_test";
 pub(crate) const START: i64 = 1_798_804_800; // 2027-01-01T12:00:00Z
 pub(crate) const DAY: u64 = 86_400;
+pub(crate) const HOUR: std::time::Duration = std::time::Duration::from_secs(3_600);
 
 pub(crate) fn days(n: u64) -> std::time::Duration {
     std::time::Duration::from_secs(n * DAY)
@@ -227,4 +230,50 @@ async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Byt
 /// The types of the events since the last call.
 pub(crate) fn taken(fake: &FakeStripe) -> Vec<&'static str> {
     fake.take_events().iter().map(|event| event.event_type()).collect()
+}
+
+/// A customer with a card who subscribes; the events so far are taken.
+pub(crate) fn subscriber(fake: &FakeStripe, card: Card) -> (String, String) {
+    let customer = fake.create_customer("ada@example.com", &[("app_user", "ada")]);
+    fake.set_card(&customer, card).unwrap();
+    let sub = fake.create_subscription(NewSubscription::new(&customer, "price_pro")).unwrap();
+    let _ = fake.take_events();
+    (customer, sub)
+}
+
+pub(crate) fn status(fake: &FakeStripe, id: &str) -> Value {
+    fake.object(id).unwrap()["status"].clone()
+}
+
+pub(crate) fn json_of(fake: &FakeStripe, event: &FakeEvent) -> Value {
+    event.to_json(fake.api_version(), 0)
+}
+
+/// The latest event of a type, in the shape of the account's version.
+pub(crate) fn last(fake: &FakeStripe, kind: &str) -> Value {
+    let events = fake.events();
+    let found = events.iter().rfind(|event| event.event_type() == kind);
+    json_of(fake, found.unwrap_or_else(|| panic!("no {kind}")))
+}
+
+/// A session for three packs of 9.00 USD.
+pub(crate) async fn pack_session(api: &Api, extra: &[(&str, &str)]) -> String {
+    let mut params = vec![
+        ("mode", "payment"),
+        ("success_url", "http://app.test/ok"),
+        ("line_items[0][price]", "price_pack"),
+        ("line_items[0][quantity]", "3"),
+    ];
+    params.extend_from_slice(extra);
+    let session = api.post("/v1/checkout/sessions", &params).await;
+    session["id"].as_str().unwrap().to_owned()
+}
+
+/// The payment and the charge of a pack that was bought by card; the events so far are taken.
+pub(crate) async fn bought_pack(fake: &FakeStripe) -> (String, String) {
+    let session = pack_session(&Api::new(fake), &[]).await;
+    let intent = fake.complete_checkout(&session, Card::Good).unwrap().payment_intent.unwrap();
+    let charge = fake.object(&intent).unwrap()["latest_charge"].as_str().unwrap().to_owned();
+    let _ = fake.take_events();
+    (intent, charge)
 }

@@ -61,6 +61,15 @@ impl Patch {
         patch
     }
 
+    /// Adds what another patch knows of the same subject.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.names.extend(other.names);
+        self.records.extend(other.records);
+        self.links.merge(&other.links);
+        self.charges.extend(other.charges);
+        self.anomalies.extend(other.anomalies);
+    }
+
     /// The objects it touches, to be loaded.
     pub fn objects(&self) -> Vec<ObjectRef> {
         let charges =

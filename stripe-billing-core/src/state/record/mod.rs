@@ -6,6 +6,7 @@ mod payment;
 mod snapshot;
 
 use super::versions::Versions;
+use crate::stripe::Resource;
 use crate::stripe::objects::{
     CheckoutSession, Customer, EntitlementSummary, Invoice, PaymentMethod, Subscription,
     SubscriptionStatus,
@@ -224,6 +225,33 @@ impl Record {
             }
             _ => debug_assert!(false, "records of different objects cannot be merged"),
         }
+    }
+}
+
+impl Record {
+    /// The object of this record whose last state the events leave open, now that another record
+    /// of it arrived; Stripe can tell.
+    pub(crate) fn tied_by(&self, arrived: &Self) -> Option<(Resource, &str)> {
+        let tied = match (self, arrived) {
+            (Self::Customer(own), Self::Customer(new)) => {
+                (own.versions.is_tied_by(&new.versions), Resource::Customer, &own.id)
+            }
+            (Self::Subscription(own), Self::Subscription(new)) => {
+                (own.versions.is_tied_by(&new.versions), Resource::Subscription, &own.id)
+            }
+            (Self::Invoice(own), Self::Invoice(new)) => {
+                (own.versions.is_tied_by(&new.versions), Resource::Invoice, &own.id)
+            }
+            (Self::CheckoutSession(own), Self::CheckoutSession(new)) => {
+                (own.versions.is_tied_by(&new.versions), Resource::CheckoutSession, &own.id)
+            }
+            (Self::PaymentMethod(own), Self::PaymentMethod(new)) => {
+                (own.versions.is_tied_by(&new.versions), Resource::PaymentMethod, &own.id)
+            }
+            (Self::Payment(own), Self::Payment(new)) => return own.tied_by(new),
+            _ => return None,
+        };
+        tied.0.then_some((tied.1, tied.2.as_str()))
     }
 }
 

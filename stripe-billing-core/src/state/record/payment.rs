@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::state::versions::{Snapshot, Versions};
+use crate::stripe::Resource;
 use crate::stripe::objects::{
     Charge, ChargeStatus, Dispute, FraudWarning, PaymentIntent, PaymentIntentStatus, Refund,
 };
@@ -58,6 +59,16 @@ impl PaymentRecord {
         if other.same_as > self.same_as {
             self.same_as.clone_from(&other.same_as);
         }
+    }
+
+    pub(super) fn tied_by(&self, arrived: &Self) -> Option<(Resource, &str)> {
+        if self.intent.is_tied_by(&arrived.intent) {
+            return Some((Resource::PaymentIntent, &self.id));
+        }
+        let charge = tied(&self.charges, &arrived.charges).map(|id| (Resource::Charge, id));
+        let refund = || tied(&self.refunds, &arrived.refunds).map(|id| (Resource::Refund, id));
+        let dispute = || tied(&self.disputes, &arrived.disputes).map(|id| (Resource::Dispute, id));
+        charge.or_else(refund).or_else(dispute)
     }
 
     /// The same under another id.
@@ -195,6 +206,16 @@ impl PaymentRecord {
         let charge = self.charges().filter_map(|charge| charge.created).min();
         charge.or_else(|| self.intent()?.created)
     }
+}
+
+fn tied<'a, T: Snapshot>(
+    own: &'a BTreeMap<String, Versions<T>>,
+    arrived: &BTreeMap<String, Versions<T>>,
+) -> Option<&'a str> {
+    let tied = |(id, versions): &(&String, &Versions<T>)| {
+        arrived.get(*id).is_some_and(|arrived| versions.is_tied_by(arrived))
+    };
+    own.iter().find(tied).map(|(id, _)| id.as_str())
 }
 
 fn join<T: Snapshot>(

@@ -1,5 +1,8 @@
 //! How snapshots of each kind of object compare inside one second.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use crate::state::versions::Snapshot;
 use crate::stripe::objects::{
     Charge, CheckoutPayment, CheckoutSession, CheckoutStatus, Customer, Dispute,
@@ -34,6 +37,10 @@ impl Snapshot for Subscription {
             SubscriptionStatus::Other(_) => 0,
         }
     }
+
+    fn essence(&self) -> Cow<'_, Self> {
+        Cow::Owned(Self { pause_reason: None, cancellation_reason: None, ..self.clone() })
+    }
 }
 
 impl Snapshot for Invoice {
@@ -46,6 +53,17 @@ impl Snapshot for Invoice {
         let attempts = self.attempt_count.clamp(0, 999);
         let open = matches!(self.status, InvoiceStatus::Open | InvoiceStatus::Uncollectible);
         i64::from(self.status.progress()) * 1_000 + if open { attempts } else { 0 }
+    }
+
+    fn essence(&self) -> Cow<'_, Self> {
+        Cow::Owned(Self {
+            payment_intent: None,
+            charge: None,
+            payments: Vec::new(),
+            discount_total: None,
+            subscription_metadata: BTreeMap::new(),
+            ..self.clone()
+        })
     }
 }
 
@@ -80,6 +98,10 @@ impl Snapshot for PaymentIntent {
             PaymentIntentStatus::Other(_) => 0,
         }
     }
+
+    fn essence(&self) -> Cow<'_, Self> {
+        Cow::Owned(Self { invoice: None, ..self.clone() })
+    }
 }
 
 impl Snapshot for Charge {
@@ -90,6 +112,10 @@ impl Snapshot for Charge {
     // Money goes back more often than a refund fails.
     fn progress(&self) -> i64 {
         self.amount_refunded.unwrap_or(0).clamp(0, i64::MAX / 4) * 2 + i64::from(self.disputed)
+    }
+
+    fn essence(&self) -> Cow<'_, Self> {
+        Cow::Owned(Self { invoice: None, refunds: Vec::new(), more_refunds: false, ..self.clone() })
     }
 }
 
@@ -108,6 +134,10 @@ impl Snapshot for Refund {
             RefundStatus::Failed => 5,
             RefundStatus::Other(_) => 0,
         }
+    }
+
+    fn essence(&self) -> Cow<'_, Self> {
+        Cow::Owned(Self { customer: None, ..self.clone() })
     }
 }
 

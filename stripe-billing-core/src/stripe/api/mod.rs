@@ -2,27 +2,36 @@
 
 mod checkout;
 mod customers;
+mod entitlements;
 mod error;
 mod events;
 mod idempotency;
+mod invoice_payments;
 mod json;
 mod list;
+mod notifications;
 mod portal;
 mod prices;
+mod raw;
 mod subscriptions;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 pub use checkout::{CheckoutLine, CheckoutMode, CheckoutSession, CreateCheckoutSession};
 pub use customers::{CreateCustomer, Customer, ListCustomers};
+pub use entitlements::{ActiveEntitlement, ListActiveEntitlements};
 pub use error::{StripeError, StripeErrorKind};
 pub use events::{ListEvents, ListedEvent};
 pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
+pub use invoice_payments::{InvoicePayment, ListInvoicePayments};
 pub use list::{List, Retrieve};
+pub use notifications::EventNotification;
 pub use portal::{CreatePortalSession, PortalSession};
 pub use prices::{ListPrices, Price, Recurring};
+pub use raw::{ListOf, Resource};
 pub use subscriptions::{
     CancelSubscription, ProrationBehavior, Subscription, SubscriptionItem, SubscriptionItemChange,
     UpdateSubscription,
@@ -124,6 +133,32 @@ pub trait StripeApi: std::fmt::Debug + Send + Sync + 'static {
 
     /// `GET /v1/events`: what happened in the last 30 days, newest first.
     async fn list_events(&self, request: &ListEvents) -> Result<List<ListedEvent>, StripeError>;
+
+    /// `GET /v2/core/events/{id}`: a thin event, whole.
+    async fn retrieve_event_notification(&self, id: &str)
+    -> Result<EventNotification, StripeError>;
+
+    /// `GET` of one object of any of these kinds, as Stripe's JSON. It has an id; a deleted
+    /// customer is found and says `deleted`.
+    async fn retrieve_object(&self, resource: Resource, id: &str) -> Result<Value, StripeError>;
+
+    /// `GET /v1/entitlements/active_entitlements`
+    async fn list_active_entitlements(
+        &self,
+        request: &ListActiveEntitlements,
+    ) -> Result<List<ActiveEntitlement>, StripeError>;
+
+    /// `GET /v1/invoice_payments`: which invoice a payment pays, and the other way round.
+    async fn list_invoice_payments(
+        &self,
+        request: &ListInvoicePayments,
+    ) -> Result<List<InvoicePayment>, StripeError>;
+
+    /// `GET /v1/subscription_items`: a subscription's items, as Stripe's JSON.
+    async fn list_subscription_items(&self, request: &ListOf) -> Result<List<Value>, StripeError>;
+
+    /// `GET /v1/invoices/{id}/lines`: an invoice's lines, as Stripe's JSON.
+    async fn list_invoice_lines(&self, request: &ListOf) -> Result<List<Value>, StripeError>;
 }
 
 /// Forwards the trait through a smart pointer, so that a shared or boxed implementation fits
@@ -146,6 +181,11 @@ macro_rules! forward {
             create_portal_session(request: CreatePortalSession, key: IdempotencyKey)
                 -> PortalSession,
             list_events(request: ListEvents) -> List<ListedEvent>,
+            retrieve_event_notification(id: str) -> EventNotification,
+            list_active_entitlements(request: ListActiveEntitlements) -> List<ActiveEntitlement>,
+            list_invoice_payments(request: ListInvoicePayments) -> List<InvoicePayment>,
+            list_subscription_items(request: ListOf) -> List<Value>,
+            list_invoice_lines(request: ListOf) -> List<Value>,
         }
     };
     ($pointer:ident: $($name:ident($($arg:ident: $arg_type:ty),+) -> $answer:ty,)+) => {
@@ -157,6 +197,14 @@ macro_rules! forward {
 
             fn livemode(&self) -> Option<bool> {
                 (**self).livemode()
+            }
+
+            async fn retrieve_object(
+                &self,
+                resource: Resource,
+                id: &str,
+            ) -> Result<Value, StripeError> {
+                (**self).retrieve_object(resource, id).await
             }
 
             $(async fn $name(&self, $($arg: &$arg_type),+) -> Result<$answer, StripeError> {

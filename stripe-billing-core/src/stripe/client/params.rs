@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::form::{Form, FormValue};
 use crate::stripe::{
     CancelSubscription, CheckoutLine, CheckoutMode, CreateCheckoutSession, CreateCustomer,
-    CreatePortalSession, ListCustomers, ListEvents, ListPrices, Retrieve, SubscriptionItemChange,
-    UpdateSubscription,
+    CreatePortalSession, ListActiveEntitlements, ListCustomers, ListEvents, ListInvoicePayments,
+    ListOf, ListPrices, Retrieve, SubscriptionItemChange, UpdateSubscription,
 };
 
 pub(super) fn retrieve(request: &Retrieve) -> Form {
@@ -111,6 +111,31 @@ pub(super) fn list_events(request: &ListEvents) -> Form {
         .set_some("limit", request.limit.map(u64::from))
         .set_some("starting_after", request.starting_after.as_ref())
         .set_some("ending_before", request.ending_before.as_ref())
+}
+
+pub(super) fn list_active_entitlements(request: &ListActiveEntitlements) -> Form {
+    Form::new()
+        .set("customer", &request.customer)
+        .set_some("limit", request.limit.map(u64::from))
+        .set_some("starting_after", request.starting_after.as_ref())
+}
+
+pub(super) fn list_invoice_payments(request: &ListInvoicePayments) -> Form {
+    let payment = request
+        .payment_intent
+        .as_ref()
+        .map(|id| Form::new().set("type", "payment_intent").set("payment_intent", id));
+    Form::new()
+        .set_some("invoice", request.invoice.as_ref())
+        .set_some("payment", payment)
+        .set_some("limit", request.limit.map(u64::from))
+        .set_some("starting_after", request.starting_after.as_ref())
+}
+
+/// Which page is asked for; the owner is named in the path or in the form that is given.
+pub(super) fn page_of(form: Form, request: &ListOf) -> Form {
+    form.set_some("limit", request.limit.map(u64::from))
+        .set_some("starting_after", request.starting_after.as_ref())
 }
 
 fn pairs(metadata: &BTreeMap<String, String>) -> Form {

@@ -48,14 +48,19 @@ impl<'a> Call<'a> {
     }
 }
 
-/// A path with an id in it.
-///
-/// An empty id would turn "one" into "all", and a dot segment would leave the resource.
-pub(super) fn path_with(prefix: &str, id: &str, suffix: &str) -> Result<String, StripeError> {
+/// Refuses what is no id, before anything is sent: an empty one would turn "one" into "all", and a
+/// dot segment would leave the resource.
+pub(super) fn check_id(id: &str) -> Result<(), StripeError> {
     if matches!(id, "" | "." | "..") {
         let message = format!("{id:?} is no id");
         return Err(StripeError::new(StripeErrorKind::InvalidRequest, message));
     }
+    Ok(())
+}
+
+/// A path with an id in it.
+pub(super) fn path_with(prefix: &str, id: &str, suffix: &str) -> Result<String, StripeError> {
+    check_id(id)?;
     Ok(format!("{prefix}/{}{suffix}", escape(id, false)))
 }
 

@@ -29,7 +29,7 @@ impl Customer {
             email: text(value, &["email"]),
             locales: list(value, &["preferred_locales"])
                 .iter()
-                .filter_map(|locale| locale.as_str().map(str::to_owned))
+                .filter_map(|locale| text(locale, &[]))
                 .collect(),
             deleted: flag(value, &["deleted"]),
             metadata: metadata(value, &["metadata"]),

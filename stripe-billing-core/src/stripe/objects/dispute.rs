@@ -62,7 +62,6 @@ impl DisputeStatus {
     }
 
     /// How far along it is, to settle snapshots of one second.
-    #[cfg_attr(not(test), expect(dead_code, reason = "disputes are not kept as records yet"))]
     pub(crate) fn progress(&self) -> u8 {
         match self {
             Self::Other(_) => 0,

@@ -355,6 +355,8 @@ mod tests {
             "items": {"data": [item(&json!({}))]}});
         let view = Subscription::from_json(&value).unwrap();
         assert_eq!(view.pending_update, None);
+        let odd = json!({"id": "sub_1", "pending_update": true});
+        assert_eq!(Subscription::from_json(&odd).unwrap().pending_update, None);
         let stored = serde_json::to_value(&view).unwrap();
         for field in ["more_items", "currency", "pending_update", "pause_reason", "schedule"] {
             assert!(stored.get(field).is_none(), "{field} costs nothing when absent");

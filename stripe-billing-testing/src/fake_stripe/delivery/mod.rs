@@ -27,6 +27,8 @@ pub(super) struct Endpoint {
     pub(super) url: String,
     pub(super) secrets: Vec<String>,
     pub(super) version: ApiVersion,
+    /// It gets thin events in place of snapshots.
+    pub(super) thin: bool,
 }
 
 /// How one attempt to deliver ended.
@@ -334,7 +336,11 @@ impl Delivery {
 
     async fn post(&self, job: &Job) -> Outcome {
         let endpoint = &self.0.endpoints[job.endpoint];
-        let value = job.event.to_json(&endpoint.version, self.0.endpoints.len());
+        let value = if endpoint.thin {
+            job.event.to_thin_json()
+        } else {
+            job.event.to_json(&endpoint.version, self.0.endpoints.len())
+        };
         let body = Bytes::from(to_pretty(&value));
         let secrets: Vec<&str> = endpoint.secrets.iter().map(String::as_str).collect();
         // Every attempt is signed anew, as Stripe does.

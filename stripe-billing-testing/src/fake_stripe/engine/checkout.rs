@@ -32,13 +32,7 @@ impl State {
         card: Card,
         email: Option<&str>,
     ) -> Result<Completed, ApiError> {
-        let session = self.session(id)?.clone();
-        if session.status != "open" {
-            return Err(ApiError::invalid(format!(
-                "This Checkout Session is {} and can no longer be paid.",
-                session.status
-            )));
-        }
+        let session = self.open_session(id)?;
         let email = self.email_for(&session, email);
         let key = self.ids.uuid();
         let cause = Cause { request_id: None, idempotency_key: Some(key) };
@@ -54,7 +48,18 @@ impl State {
         done
     }
 
-    fn email_for(&self, session: &Session, typed: Option<&str>) -> String {
+    pub(super) fn open_session(&self, id: &str) -> Result<Session, ApiError> {
+        let session = self.session(id)?.clone();
+        if session.status == "open" {
+            return Ok(session);
+        }
+        Err(ApiError::invalid(format!(
+            "This Checkout Session is {} and can no longer be paid.",
+            session.status
+        )))
+    }
+
+    pub(super) fn email_for(&self, session: &Session, typed: Option<&str>) -> String {
         let known =
             session.customer.as_deref().and_then(|id| self.customers.get(id)?.email.clone());
         known
@@ -63,7 +68,7 @@ impl State {
             .unwrap_or_else(|| "customer@example.com".to_owned())
     }
 
-    fn customer_of(&mut self, session: &Session, email: &str) -> String {
+    pub(super) fn customer_of(&mut self, session: &Session, email: &str) -> String {
         if let Some(customer) = &session.customer {
             return customer.clone();
         }
@@ -105,6 +110,7 @@ impl State {
             metadata: session.subscription_metadata.clone(),
             default_payment_method: Some(method.clone()),
             cancel_at_period_end: false,
+            missing_method: "create_invoice",
         };
         // Until basil the subscription came first and waited for its payment.
         let old_order = self.rules.api_version.is_before_basil() && pays_now;
@@ -209,7 +215,7 @@ impl State {
     }
 
     /// The session's payment: the one a declined attempt has begun, or a new one.
-    fn session_intent(
+    pub(super) fn session_intent(
         &mut self,
         session: &Session,
         customer: Option<String>,
@@ -257,7 +263,7 @@ impl State {
         Ok(intent)
     }
 
-    fn complete(
+    pub(super) fn complete(
         &mut self,
         session: &Session,
         email: &str,

@@ -2,7 +2,7 @@
 
 use super::payment::Payment;
 use crate::fake_stripe::{
-    error::ApiError,
+    error::{ApiError, Decline},
     model::{Invoice, Metadata, Status},
     state::{Due, Exhausted, State},
     table::Resource,
@@ -37,7 +37,7 @@ impl State {
         let method = self.method_for(&invoice);
         let first = invoice.attempt_count == 0;
         let Some(method) = method else {
-            self.collection_failed(id, how, first)?;
+            self.collection_failed(id, (how, first), None)?;
             return Ok(Err(ApiError::invalid("Cannot charge a customer that has no active card")
                 .with_code("resource_missing")));
         };
@@ -49,13 +49,13 @@ impl State {
                 Ok(Ok(()))
             }
             Err((decline, charge)) => {
-                self.collection_failed(id, how, first)?;
+                self.collection_failed(id, (how, first), Some(decline))?;
                 Ok(Err(ApiError::card(decline).with_payment(charge, intent)))
             }
         }
     }
 
-    fn method_for(&self, invoice: &Invoice) -> Option<String> {
+    pub(super) fn method_for(&self, invoice: &Invoice) -> Option<String> {
         let of_subscription = invoice
             .subscription
             .as_deref()
@@ -100,8 +100,8 @@ impl State {
     pub(super) fn collection_failed(
         &mut self,
         id: &str,
-        how: Collect,
-        first: bool,
+        (how, first): (Collect, bool),
+        decline: Option<Decline>,
     ) -> Result<(), ApiError> {
         let now = self.now();
         let before = self.invoice(id)?.json();
@@ -124,6 +124,9 @@ impl State {
         if !first {
             self.emit("invoice.updated", after.clone(), Some(before));
         }
+        if decline == Some(Decline::AuthenticationRequired) {
+            self.emit("invoice.payment_action_required", after.clone(), None);
+        }
         self.emit("invoice.payment_failed", after, None);
         if let Some(at) = next {
             self.schedule(at, Due::RetryInvoice(id.to_owned()));
@@ -132,10 +135,10 @@ impl State {
         if self.subscription(&sub)?.status == Status::Active {
             self.update_subscription(&sub, |sub| sub.status = Status::PastDue)?;
         }
-        if exhausted { self.give_up(&sub) } else { Ok(()) }
+        if exhausted { self.give_up(&sub, id) } else { Ok(()) }
     }
 
-    fn give_up(&mut self, sub: &str) -> Result<(), ApiError> {
+    fn give_up(&mut self, sub: &str, invoice: &str) -> Result<(), ApiError> {
         if self.subscription(sub)?.status != Status::PastDue {
             return Ok(());
         }
@@ -145,6 +148,10 @@ impl State {
                 self.update_subscription(sub, |sub| sub.status = Status::Unpaid).map(drop)
             }
             Exhausted::KeepPastDue => Ok(()),
+            Exhausted::Pause => self.pause(sub, "final_payment_failure").map(drop),
+            Exhausted::MarkUncollectible => {
+                self.mark_uncollectible(invoice, "max_payment_attempts")
+            }
         }
     }
 }

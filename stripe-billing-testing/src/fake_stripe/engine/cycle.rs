@@ -1,5 +1,6 @@
 //! What happens by itself as time passes.
 
+use super::invoice::NewInvoice;
 use crate::fake_stripe::{
     calendar::next_boundary,
     error::ApiError,
@@ -43,6 +44,14 @@ impl State {
         if !runs || sub.period.1 > now || self.cancel_if_due(id)? {
             return Ok(());
         }
+        let rests = sub.status == Status::Trialing && !self.has_method(&sub);
+        match sub.missing_method {
+            "pause" if rests => {
+                return self.pause(id, "trial_end_without_payment_method").map(drop);
+            }
+            "cancel" if rests => return self.end_subscription(id, None).map(drop),
+            _ => {}
+        }
         let (interval, count) = sub.interval();
         let period = (sub.period.1, next_boundary(sub.anchor, interval, count, sub.period.1));
         let mut lines = sub.pending.clone();
@@ -58,6 +67,7 @@ impl State {
         })?;
         self.announce_invoice(&invoice)?;
         self.schedule(period.1, Due::PeriodEnd(id.to_owned()));
+        self.expect_renewal(id, period.1);
         Ok(())
     }
 
@@ -91,6 +101,40 @@ impl State {
             session.status = "expired";
         })?;
         self.emit("checkout.session.expired", after, None);
+        Ok(())
+    }
+
+    pub(super) fn expect_renewal(&mut self, id: &str, at: i64) {
+        if let Some(before) = self.rules.upcoming {
+            self.schedule((at - before).max(self.now()), Due::Upcoming(id.to_owned()));
+        }
+    }
+
+    /// `invoice.upcoming`: what the renewal will bill, without an id.
+    pub(super) fn announce_renewal(&mut self, id: &str) -> Result<(), ApiError> {
+        let sub = self.subscription(id)?.clone();
+        let runs = matches!(sub.status, Status::Active | Status::Trialing | Status::PastDue);
+        let near = self.rules.upcoming.is_some_and(|before| sub.period.1 - before <= self.now());
+        if !runs || !near || sub.cancel_at.is_some_and(|at| at <= sub.period.1) {
+            return Ok(());
+        }
+        let (interval, count) = sub.interval();
+        let next = (sub.period.1, next_boundary(sub.anchor, interval, count, sub.period.1));
+        let mut lines = sub.pending.clone();
+        lines.extend(self.service_lines(&sub, next, false));
+        let mut object = self
+            .draft(NewInvoice {
+                subscription: sub.id,
+                reason: "upcoming",
+                lines,
+                period: sub.period,
+                finalizes_at: None,
+            })?
+            .json();
+        if let Some(map) = object.as_object_mut() {
+            map.remove("id");
+        }
+        self.emit("invoice.upcoming", object, None);
         Ok(())
     }
 }

@@ -52,6 +52,8 @@ impl State {
             finalized_at: None,
             paid_at: None,
             voided_at: None,
+            uncollectible: None,
+            out_of_band: false,
             amount_paid: 0,
             payment_intent: None,
             charge: None,
@@ -144,7 +146,7 @@ impl State {
     }
 
     /// A subscription whose last open invoice is paid is in order again.
-    fn recover(&mut self, invoice: &str) -> Result<(), ApiError> {
+    pub(super) fn recover(&mut self, invoice: &str) -> Result<(), ApiError> {
         let Some(sub) = self.invoice(invoice)?.subscription.clone() else {
             return Ok(());
         };
@@ -166,10 +168,14 @@ impl State {
             return Ok(());
         }
         self.finalize(id)?;
-        if self.invoice(id)?.status == "open" {
-            self.collect(id, Collect::Automatic).map(drop)?;
+        if self.invoice(id)?.status != "open" {
+            return Ok(());
         }
-        Ok(())
+        match self.resting(id) {
+            Some("void") => self.void_invoice(id),
+            Some("mark_uncollectible") => self.mark_uncollectible(id, "subscription_paused"),
+            _ => self.collect(id, Collect::Automatic).map(drop),
+        }
     }
 
     pub(in crate::fake_stripe) fn void_invoice(&mut self, id: &str) -> Result<(), ApiError> {
@@ -245,7 +251,8 @@ impl State {
         sub: &Subscription,
         lines: Vec<Line>,
     ) -> Result<String, ApiError> {
-        let unpaid = sub.status == Status::Unpaid;
+        let kept = sub.pause_collection.is_some_and(|(behavior, _)| behavior == "keep_as_draft");
+        let unpaid = sub.status == Status::Unpaid || kept;
         let finalizes_at = (!unpaid).then(|| self.now() + HOUR);
         let id = self.add_invoice(NewInvoice {
             subscription: sub.id.clone(),

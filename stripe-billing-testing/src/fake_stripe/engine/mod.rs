@@ -3,7 +3,13 @@
 mod checkout;
 mod collect;
 mod cycle;
+mod debit;
+mod dispute;
+mod entitlements;
 mod invoice;
+mod methods;
+mod outcome;
+mod pause;
 mod payment;
 mod plan;
 mod refund;
@@ -11,7 +17,11 @@ mod subscription;
 
 pub use checkout::Completed;
 pub(super) use collect::Collect;
+pub use debit::Debit;
+pub(super) use dispute::Opening;
+pub(super) use methods::Change;
 pub(super) use plan::{ItemChange, Proration};
+pub(super) use refund::Returning;
 pub(super) use subscription::{FirstPayment, NewSub};
 
 use super::{
@@ -32,6 +42,11 @@ impl State {
             Due::FinalizeInvoice(id) => self.finalize_due(&id),
             Due::RetryInvoice(id) => self.retry_due(&id),
             Due::SessionExpires(id) => self.expire_session_if_due(&id),
+            Due::Upcoming(id) => self.announce_renewal(&id),
+            Due::ResumeCollection(id) => self.resume_collection_if_due(&id),
+            Due::Settle { session, arrives } => self.settle_debit(&session, arrives),
+            Due::RefundArrives(id) => self.refund_arrives(&id),
+            Due::RefundFails(id) => self.fail_refund(&id),
         }
     }
 }

@@ -25,9 +25,26 @@ impl State {
         card: Card,
         email: Option<String>,
     ) -> String {
+        self.add_method(card, email, false)
+    }
+
+    /// A bank account that belongs to nobody yet.
+    pub(super) fn new_debit(&mut self, email: Option<String>) -> String {
+        self.add_method(Card::Good, email, true)
+    }
+
+    fn add_method(&mut self, card: Card, email: Option<String>, debit: bool) -> String {
         let id = self.ids.next("pm_1");
-        let created = self.now();
-        self.methods.add(PaymentMethod { id: id.clone(), created, customer: None, email, card });
+        self.methods.add(PaymentMethod {
+            id: id.clone(),
+            created: self.now(),
+            customer: None,
+            email,
+            card,
+            debit,
+            expires: Card::DEFAULT_EXPIRY,
+            metadata: Metadata::new(),
+        });
         id
     }
 
@@ -112,6 +129,7 @@ impl State {
             description: payment.description,
             metadata: payment.metadata,
             decline: None,
+            kind: "card",
         };
         let id = intent.id.clone();
         self.emit("payment_intent.created", intent.json(), None);
@@ -126,9 +144,35 @@ impl State {
         method: &str,
         present: bool,
         attach_to: Option<&str>,
-    ) -> Result<Result<String, (Decline, String)>, ApiError> {
+    ) -> Result<Result<String, (Decline, Option<String>)>, ApiError> {
+        let decline = self.card_of(method)?.charge(present).err();
+        if let Some(decline @ Decline::AuthenticationRequired) = decline {
+            self.ask_to_confirm(intent, method)?;
+            return Ok(Err((decline, None)));
+        }
+        let id = self.add_charge(intent, method, decline)?;
+        let name = if decline.is_some() { "charge.failed" } else { "charge.succeeded" };
+        let object = self.charge(&id)?.json();
+        self.emit(name, object, None);
+        if let (None, Some(customer)) = (decline, attach_to) {
+            self.attach(method, customer)?;
+        }
+        self.conclude(intent, decline)?;
+        Ok(match decline {
+            None => Ok(id),
+            Some(decline) => Err((decline, Some(id))),
+        })
+    }
+
+    /// A charge of a payment, without telling anybody.
+    pub(super) fn add_charge(
+        &mut self,
+        intent: &str,
+        method: &str,
+        decline: Option<Decline>,
+    ) -> Result<String, ApiError> {
         let card = self.card_of(method)?;
-        let decline = card.charge(present).err();
+        let debit = self.methods.get(method).is_some_and(|method| method.debit);
         let about = self
             .intents
             .get(intent)
@@ -149,19 +193,38 @@ impl State {
             invoice: about.invoice,
             metadata: about.metadata,
             decline,
+            pending: false,
+            debit,
             disputed: false,
             receipt: 0,
         };
         let id = charge.id.clone();
-        let name = if decline.is_some() { "charge.failed" } else { "charge.succeeded" };
-        self.emit(name, charge.json(), None);
         self.charges.add(charge);
-        if let (None, Some(customer)) = (decline, attach_to) {
-            self.attach(method, customer)?;
-        }
-        let (_, after) = update(&mut self.intents, intent, "payment_intent", |intent| {
+        if let Some(intent) = self.intents.get_mut(intent) {
             intent.latest_charge = Some(id.clone());
             intent.payment_method = Some(method.to_owned());
+        }
+        Ok(id)
+    }
+
+    /// The customer has to confirm before the bank is asked.
+    fn ask_to_confirm(&mut self, intent: &str, method: &str) -> Result<(), ApiError> {
+        let (_, after) = update(&mut self.intents, intent, "payment_intent", |intent| {
+            intent.status = "requires_action";
+            intent.payment_method = Some(method.to_owned());
+            intent.decline = None;
+        })?;
+        self.emit("payment_intent.requires_action", after, None);
+        Ok(())
+    }
+
+    /// A payment that succeeded, or waits for another card.
+    pub(super) fn conclude(
+        &mut self,
+        intent: &str,
+        decline: Option<Decline>,
+    ) -> Result<(), ApiError> {
+        let (_, after) = update(&mut self.intents, intent, "payment_intent", |intent| {
             intent.decline = decline;
             if decline.is_some() {
                 intent.status = "requires_payment_method";
@@ -170,15 +233,11 @@ impl State {
                 intent.received = intent.amount;
             }
         })?;
-        match decline {
-            None => {
-                self.emit("payment_intent.succeeded", after, None);
-                Ok(Ok(id))
-            }
-            Some(decline) => {
-                self.emit("payment_intent.payment_failed", after, None);
-                Ok(Err((decline, id)))
-            }
-        }
+        let name = match decline {
+            None => "payment_intent.succeeded",
+            Some(_) => "payment_intent.payment_failed",
+        };
+        self.emit(name, after, None);
+        Ok(())
     }
 }

@@ -1,22 +1,31 @@
-//! Money that goes back: refunds, failed refunds, disputes.
-
-use serde_json::Value;
+//! Money that goes back: refunds, and refunds that bounce.
 
 use crate::fake_stripe::{
     error::ApiError,
-    model::{Dispute, Metadata, Refund},
-    state::{State, update},
+    model::{Metadata, Refund},
+    state::{Due, State, update},
     table::Resource,
 };
 
+/// A refund to make.
+#[derive(Clone, Debug, Default)]
+pub(in crate::fake_stripe) struct Returning {
+    /// Minor units; without it, all that is left.
+    pub(in crate::fake_stripe) amount: Option<i64>,
+    pub(in crate::fake_stripe) reason: Option<String>,
+    pub(in crate::fake_stripe) metadata: Metadata,
+    /// It is pending for so many seconds.
+    pub(in crate::fake_stripe) arrives_after: Option<i64>,
+    /// It bounces after so many seconds.
+    pub(in crate::fake_stripe) fails_after: Option<i64>,
+}
+
 impl State {
-    /// Refunds `amount` minor units of a charge, or all that is left.
+    /// Refunds some of a charge, or all that is left.
     pub(in crate::fake_stripe) fn refund(
         &mut self,
         charge: &str,
-        amount: Option<i64>,
-        reason: Option<String>,
-        metadata: Metadata,
+        of: Returning,
     ) -> Result<String, ApiError> {
         let about = self.charge(charge)?.clone();
         let left = about.amount - about.amount_refunded;
@@ -24,10 +33,10 @@ impl State {
             let message = format!("Charge {charge} has already been refunded.");
             return Err(ApiError::invalid(message).with_code("charge_already_refunded"));
         }
-        let amount = amount.unwrap_or(left);
-        if about.decline.is_some() {
-            return Err(ApiError::invalid("This charge has failed and cannot be refunded.")
-                .with_param("charge"));
+        let amount = of.amount.unwrap_or(left);
+        if about.status() != "succeeded" {
+            let message = format!("This charge is {} and cannot be refunded.", about.status());
+            return Err(ApiError::invalid(message).with_param("charge"));
         }
         if amount <= 0 || amount > left {
             return Err(ApiError::bad_param(
@@ -48,10 +57,10 @@ impl State {
             payment_intent: about.payment_intent,
             customer: about.customer,
             payment_method: about.payment_method,
-            reason,
-            status: "succeeded",
+            reason: of.reason,
+            status: if of.arrives_after.is_some() { "pending" } else { "succeeded" },
             reference: false,
-            metadata,
+            metadata: of.metadata,
         };
         let id = refund.id.clone();
         self.emit("refund.created", refund.json(), None);
@@ -60,11 +69,33 @@ impl State {
             charge.amount_refunded += amount;
             charge.receipt += 1;
         })?;
-        let (before, after) = update(&mut self.refunds, &id, "refund", |refund| {
+        if amount == left {
+            self.spend_warning(charge)?;
+        }
+        match of.arrives_after {
+            None => self.refund_arrives(&id)?,
+            Some(after) => self.schedule(self.now() + after, Due::RefundArrives(id.clone())),
+        }
+        if let Some(after) = of.fails_after {
+            self.schedule(self.now() + after, Due::RefundFails(id.clone()));
+        }
+        Ok(id)
+    }
+
+    /// The bank has the money, and gives a reference.
+    pub(in crate::fake_stripe) fn refund_arrives(&mut self, id: &str) -> Result<(), ApiError> {
+        let refund = self.refunds.get(id).ok_or_else(|| ApiError::no_such("refund", id, "id"))?;
+        if refund.status == "failed" {
+            return Ok(());
+        }
+        let (before, after) = update(&mut self.refunds, id, "refund", |refund| {
+            refund.status = "succeeded";
             refund.reference = true;
         })?;
-        self.emit("refund.updated", after, Some(before));
-        Ok(id)
+        if before != after {
+            self.emit("refund.updated", after, Some(before));
+        }
+        Ok(())
     }
 
     /// The refund bounces: the money is back with the merchant.
@@ -81,52 +112,6 @@ impl State {
         self.change_charge(&charge, "charge.updated", |charge| {
             charge.amount_refunded -= amount;
         })
-    }
-
-    /// A chargeback over `amount`, or over the whole charge.
-    pub(in crate::fake_stripe) fn open_dispute(
-        &mut self,
-        charge: &str,
-        amount: Option<i64>,
-    ) -> Result<String, ApiError> {
-        let about = self.charge(charge)?;
-        let mut dispute = Dispute {
-            id: String::new(),
-            created: self.now(),
-            amount: amount.unwrap_or(about.amount),
-            currency: about.currency.clone(),
-            charge: charge.to_owned(),
-            payment_intent: about.payment_intent.clone(),
-            reason: "fraudulent".to_owned(),
-            status: "needs_response",
-            transactions: 0,
-        };
-        dispute.id = self.ids.next("du_1");
-        let id = dispute.id.clone();
-        self.emit("charge.dispute.created", dispute.json(), None);
-        dispute.transactions = 1;
-        self.emit("charge.dispute.funds_withdrawn", dispute.json(), None);
-        self.disputes.add(dispute);
-        if let Some(charge) = self.charges.get_mut(charge) {
-            charge.disputed = true;
-        }
-        Ok(id)
-    }
-
-    pub(in crate::fake_stripe) fn close_dispute(
-        &mut self,
-        id: &str,
-        won: bool,
-    ) -> Result<Value, ApiError> {
-        let (_, after) = update(&mut self.disputes, id, "dispute", |dispute| {
-            dispute.status = if won { "won" } else { "lost" };
-            dispute.transactions = if won { 2 } else { 1 };
-        })?;
-        self.emit("charge.dispute.closed", after.clone(), None);
-        if won {
-            self.emit("charge.dispute.funds_reinstated", after.clone(), None);
-        }
-        Ok(after)
     }
 
     fn change_charge(

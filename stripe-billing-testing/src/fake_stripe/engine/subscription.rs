@@ -20,6 +20,8 @@ pub(in crate::fake_stripe) struct NewSub {
     pub(in crate::fake_stripe) metadata: Metadata,
     pub(in crate::fake_stripe) default_payment_method: Option<String>,
     pub(in crate::fake_stripe) cancel_at_period_end: bool,
+    /// What a trial that ends without a payment method does.
+    pub(in crate::fake_stripe) missing_method: &'static str,
 }
 
 /// `payment_behavior` of an API request.
@@ -74,6 +76,9 @@ impl State {
             cancel_feedback: None,
             ended_at: None,
             trial: new.trial_end.map(|end| (now, end)),
+            missing_method: new.missing_method,
+            pause_collection: None,
+            paused: None,
             default_payment_method: new.default_payment_method,
             latest_invoice: None,
             metadata: new.metadata,
@@ -81,6 +86,7 @@ impl State {
         };
         let lines = self.service_lines(&sub, sub.period, sub.trial.is_some());
         self.schedule(end, Due::PeriodEnd(id.clone()));
+        self.expect_renewal(&id, end);
         if let Some(end) = new.trial_end {
             self.schedule((end - 3 * DAY).max(now), Due::TrialWillEnd(id.clone()));
         }
@@ -102,8 +108,10 @@ impl State {
     }
 
     pub(super) fn announce_subscription(&mut self, id: &str) -> Result<(), ApiError> {
-        let object = self.subscription(id)?.json();
+        let sub = self.subscription(id)?;
+        let (object, customer) = (sub.json(), sub.customer.clone());
         self.emit("customer.subscription.created", object, None);
+        self.refresh_entitlements(&customer);
         Ok(())
     }
 
@@ -161,7 +169,9 @@ impl State {
                 }
                 self.settle(invoice, Some((intent, charge)), false)
             }
-            Err(_) => self.collection_failed(invoice, Collect::Automatic, true),
+            Err((decline, _)) => {
+                self.collection_failed(invoice, (Collect::Automatic, true), Some(decline))
+            }
         }
     }
 
@@ -201,6 +211,7 @@ impl State {
             })?;
         }
         self.emit("customer.subscription.deleted", after.clone(), None);
+        self.refresh_entitlements(after["customer"].as_str().unwrap_or_default());
         Ok(after)
     }
 

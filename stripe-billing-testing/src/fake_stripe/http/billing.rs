@@ -3,13 +3,13 @@ use serde_json::Value;
 
 use super::{Call, Routed, listing, subscriptions::changes_from};
 use crate::fake_stripe::{
-    engine::Collect,
+    engine::{Collect, Returning},
     error::ApiError,
     state::State,
     table::{Resource, Table},
 };
 
-fn one<T: Resource>(table: &Table<T>, what: &str, id: &str) -> Result<Value, ApiError> {
+pub(super) fn one<T: Resource>(table: &Table<T>, what: &str, id: &str) -> Result<Value, ApiError> {
     table.get(id).map(T::json).ok_or_else(|| ApiError::no_such(what, id, "id"))
 }
 
@@ -23,9 +23,18 @@ pub(super) fn invoices(state: &mut State, call: &Call, rest: &[&str]) -> Routed 
             let lines = invoice.lines.iter().map(|line| line.json(id)).collect();
             listing::page(&format!("/v1/invoices/{id}/lines"), lines, params)
         }),
-        (&Method::POST, [id, "pay"]) => pay(state, id),
-        (&Method::POST, [id, "finalize"]) => act(state, id, "draft", "finalized", State::finalize),
-        (&Method::POST, [id, "void"]) => act(state, id, "open", "voided", State::void_invoice),
+        (&Method::POST, [id, "pay"]) => pay(state, call, id),
+        (&Method::POST, [id, "finalize"]) => {
+            act(state, id, (&["draft"], "finalized"), State::finalize)
+        }
+        (&Method::POST, [id, "void"]) => {
+            act(state, id, (&["open", "uncollectible"], "voided"), State::void_invoice)
+        }
+        (&Method::POST, [id, "mark_uncollectible"]) => {
+            act(state, id, (&["open"], "marked uncollectible"), |state, id| {
+                state.mark_uncollectible(id, "user_forgiven")
+            })
+        }
         _ => return None,
     })
 }
@@ -64,20 +73,25 @@ fn preview(state: &mut State, call: &Call) -> Result<Value, ApiError> {
     state.preview_change(&id, &changes, proration).map(|invoice| invoice.json())
 }
 
-fn pay(state: &mut State, id: &str) -> Result<Value, ApiError> {
-    state.pay_invoice(id)?;
+fn pay(state: &mut State, call: &Call, id: &str) -> Result<Value, ApiError> {
+    call.params.only(&["paid_out_of_band", "off_session", "payment_method", "forgive"])?;
+    if call.params.boolean("paid_out_of_band")? == Some(true) {
+        state.pay_out_of_band(id)?;
+    } else {
+        state.pay_invoice(id)?;
+    }
     one(&state.invoices, "invoice", id)
 }
 
 fn act(
     state: &mut State,
     id: &str,
-    from: &str,
-    word: &str,
+    (from, word): (&[&str], &str),
     act: fn(&mut State, &str) -> Result<(), ApiError>,
 ) -> Result<Value, ApiError> {
     let status = state.invoice(id)?.status;
-    if status != from {
+    if !from.contains(&status) {
+        let from = from.join(" and ");
         let message = format!("This invoice is {status}; only {from} invoices can be {word}.");
         return Err(ApiError::invalid(message).with_code("invoice_not_editable"));
     }
@@ -92,7 +106,7 @@ impl State {
             self.finalize(id)?;
         }
         match self.invoice(id)?.status {
-            "open" => self.collect(id, Collect::ByHand)?,
+            "open" | "uncollectible" => self.collect(id, Collect::ByHand)?,
             "paid" => {
                 Err(ApiError::invalid("Invoice is already paid").with_code("invoice_already_paid"))
             }
@@ -106,6 +120,9 @@ pub(super) fn invoice_payments(state: &mut State, call: &Call, rest: &[&str]) ->
     Some(match (&call.method, rest) {
         (&Method::GET, []) => {
             let payment = params.nested("payment");
+            if payment.has("payment_intent") && payment.text("type") != Some("payment_intent") {
+                return Some(Err(ApiError::missing_param("payment[type]")));
+            }
             let (invoice, intent) = (params.text("invoice"), payment.text("payment_intent"));
             let rows = listing::rows(&state.invoice_payments, |row| {
                 invoice.is_none_or(|id| row.invoice == id)
@@ -148,7 +165,13 @@ fn create_refund(state: &mut State, call: &Call) -> Result<Value, ApiError> {
         })?;
     let charge = state.charge_for(target)?;
     let metadata = params.metadata()?;
-    let id = state.refund(&charge, params.integer("amount")?, params.owned("reason"), metadata)?;
+    let of = Returning {
+        amount: params.integer("amount")?,
+        reason: params.owned("reason"),
+        metadata,
+        ..Returning::default()
+    };
+    let id = state.refund(&charge, of)?;
     one(&state.refunds, "refund", &id)
 }
 
@@ -197,20 +220,6 @@ pub(super) fn intents(state: &mut State, call: &Call, rest: &[&str]) -> Routed {
             listing::page("/v1/payment_intents", rows, params)
         }
         (&Method::GET, [id]) => one(&state.intents, "payment_intent", id),
-        _ => return None,
-    })
-}
-
-pub(super) fn disputes(state: &mut State, call: &Call, rest: &[&str]) -> Routed {
-    let params = &call.params;
-    Some(match (&call.method, rest) {
-        (&Method::GET, []) => {
-            let charge = params.text("charge");
-            let rows =
-                listing::rows(&state.disputes, |row| charge.is_none_or(|id| row.charge == id));
-            listing::page("/v1/disputes", rows, params)
-        }
-        (&Method::GET, [id]) => one(&state.disputes, "dispute", id),
         _ => return None,
     })
 }

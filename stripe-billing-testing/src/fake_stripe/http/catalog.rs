@@ -26,6 +26,20 @@ pub(super) fn products(state: &mut State, call: &Call, rest: &[&str]) -> Routed 
     })
 }
 
+pub(super) fn coupons(state: &mut State, call: &Call, rest: &[&str]) -> Routed {
+    Some(match (&call.method, rest) {
+        (&Method::GET, []) => {
+            listing::page("/v1/coupons", listing::rows(&state.coupons, |_| true), &call.params)
+        }
+        (&Method::GET, [id]) => state
+            .coupons
+            .get(id)
+            .map(Resource::json)
+            .ok_or_else(|| ApiError::no_such("coupon", id, "coupon")),
+        _ => return None,
+    })
+}
+
 const PRODUCT: [&str; 12] = [
     "id",
     "name",

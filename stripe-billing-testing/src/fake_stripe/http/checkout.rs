@@ -4,7 +4,7 @@ use serde_json::Value;
 use super::{Call, Routed, catalog::price_from, listing, params::Params};
 use crate::fake_stripe::{
     error::ApiError,
-    model::{Mode, PortalSession, Price, Session},
+    model::{Coupon, Mode, PortalSession, Price, Session},
     state::{Due, State},
     table::Resource,
 };
@@ -96,6 +96,7 @@ fn create(state: &mut State, call: &Call) -> Result<Value, ApiError> {
     let now = state.now();
     let expires_at = expiry(params, now)?;
     let lines = lines(state, params, mode)?;
+    let coupon = coupon(state, params, mode)?;
     let id = state.ids.session();
     let session = Session {
         page: format!("{}/pay/{id}", state.base_url),
@@ -113,6 +114,7 @@ fn create(state: &mut State, call: &Call) -> Result<Value, ApiError> {
         metadata: params.metadata()?,
         subscription_metadata: subscription.metadata()?,
         payment_metadata: payment.metadata()?,
+        coupon,
         trial_days: trial.and_then(|days| u32::try_from(days).ok()).filter(|days| *days > 0),
         expires_at,
         status: "open",
@@ -164,6 +166,25 @@ fn check(call: &Call) -> Result<(), ApiError> {
         ));
     }
     Ok(())
+}
+
+/// The coupon of `discounts[0]`.
+fn coupon(state: &State, params: &Params, mode: Mode) -> Result<Option<Coupon>, ApiError> {
+    let discounts = params.objects("discounts");
+    let Some(discount) = discounts.first() else {
+        return Ok(None);
+    };
+    if mode != Mode::Payment || discounts.len() > 1 {
+        return Err(ApiError::bad_param(
+            "discounts",
+            "This fake takes one coupon, and only in `payment` mode.",
+        ));
+    }
+    let id = discount.required("coupon")?;
+    let found = state.coupons.get(id).cloned();
+    found
+        .map(Some)
+        .ok_or_else(|| ApiError::no_such("coupon", id, "discounts[0][coupon]").with_status(400))
 }
 
 fn expiry(params: &Params, now: i64) -> Result<i64, ApiError> {

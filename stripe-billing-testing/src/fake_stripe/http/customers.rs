@@ -2,7 +2,9 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::{Call, Routed, listing};
-use crate::fake_stripe::{error::ApiError, model::Customer, state::State, table::Resource};
+use crate::fake_stripe::{
+    engine::Change, error::ApiError, model::Customer, state::State, table::Resource,
+};
 
 const FIELDS: [&str; 14] = [
     "email",
@@ -142,13 +144,33 @@ fn delete(state: &mut State, id: &str) -> Result<Value, ApiError> {
 pub(super) fn methods(state: &mut State, call: &Call, rest: &[&str]) -> Routed {
     Some(match (&call.method, rest) {
         (&Method::GET, []) => list_methods(state, call, call.params.text("customer")),
-        (&Method::GET, [id]) => {
-            let found = state.methods.get(id).map(Resource::json);
-            found.ok_or_else(|| ApiError::no_such("PaymentMethod", id, "id"))
-        }
+        (&Method::GET, [id]) => found_method(state, id),
+        (&Method::POST, [id]) => update_method(state, call, id),
         (&Method::POST, [id, "attach"]) => attach(state, call, id),
+        (&Method::POST, [id, "detach"]) => state.detach(id).and_then(|()| found_method(state, id)),
         _ => return None,
     })
+}
+
+fn found_method(state: &State, id: &str) -> Result<Value, ApiError> {
+    let found = state.methods.get(id).map(Resource::json);
+    found.ok_or_else(|| ApiError::no_such("PaymentMethod", id, "id"))
+}
+
+fn update_method(state: &mut State, call: &Call, id: &str) -> Result<Value, ApiError> {
+    let params = &call.params;
+    params.only(&["billing_details", "card", "metadata", "allow_redisplay"])?;
+    let kept = state.methods.get(id).ok_or_else(|| ApiError::no_such("PaymentMethod", id, "id"))?;
+    let mut metadata = kept.metadata.clone();
+    params.merge_metadata(&mut metadata)?;
+    let card = params.nested("card");
+    card.only(&["exp_month", "exp_year"])?;
+    let part = |name: &str, kept: u32| -> Result<u32, ApiError> {
+        Ok(card.count(name)?.and_then(|number| u32::try_from(number).ok()).unwrap_or(kept))
+    };
+    let expires = (part("exp_month", kept.expires.0)?, part("exp_year", kept.expires.1)?);
+    state.change_method(id, (Change::Asked, Some(expires)), Some(metadata))?;
+    found_method(state, id)
 }
 
 fn attach(state: &mut State, call: &Call, id: &str) -> Result<Value, ApiError> {

@@ -19,6 +19,24 @@ pub(super) fn route(inner: &Inner, state: &State, call: &Call, rest: &[&str]) ->
     })
 }
 
+/// Thin events: each snapshot has one.
+pub(super) fn thin(state: &State, call: &Call, rest: &[&str]) -> Routed {
+    match (&call.method, rest) {
+        (&Method::GET, [id]) => Some(
+            state
+                .events
+                .iter()
+                .find(|event| event.thin_id() == *id)
+                .map(FakeEvent::to_fetched_thin_json)
+                .ok_or_else(|| {
+                    let message = format!("No such event: '{id}'");
+                    ApiError::new(404, "invalid_request_error", message).with_code("not_found")
+                }),
+        ),
+        _ => None,
+    }
+}
+
 /// In the shape of the account's version: an event never changes its shape afterwards.
 fn show(inner: &Inner, event: &FakeEvent) -> Value {
     event.to_json(&inner.api_version, inner.delivery.pending(event.id()))

@@ -6,6 +6,8 @@ mod catalog;
 mod checkout;
 mod connection;
 mod customers;
+mod disputes;
+mod entitlements;
 mod events;
 mod faults;
 mod idempotency;
@@ -217,12 +219,13 @@ fn run(
     };
     match result {
         Ok(value) => {
-            let shown =
-                if value["object"] == "event" || call.path.get(1).is_some_and(|p| p == "events") {
-                    value
-                } else {
-                    render(&value, &call.version)
-                };
+            let shown = if matches!(value["object"].as_str(), Some("event" | "v2.core.event"))
+                || call.path.get(1).is_some_and(|p| p == "events")
+            {
+                value
+            } else {
+                render(&value, &call.version)
+            };
             (200, Bytes::from(to_pretty(&shown) + "\n"), true)
         }
         Err(error) => {
@@ -244,6 +247,9 @@ fn dispatch(inner: &Inner, state: &mut State, call: &Call) -> Result<Value, ApiE
             format!("Unrecognized request URL ({url}). Please see https://stripe.com/docs."),
         ))
     };
+    if let ["v2", "core", "events", rest @ ..] = path.as_slice() {
+        return events::thin(state, call, rest).unwrap_or_else(unknown);
+    }
     let ["v1", resource, rest @ ..] = path.as_slice() else {
         return unknown();
     };
@@ -260,7 +266,11 @@ fn dispatch(inner: &Inner, state: &mut State, call: &Call) -> Result<Value, ApiE
         "refunds" => billing::refunds(state, call, rest),
         "charges" => billing::charges(state, call, rest),
         "payment_intents" => billing::intents(state, call, rest),
-        "disputes" => billing::disputes(state, call, rest),
+        "disputes" => disputes::route(state, call, rest),
+        "radar" => disputes::warnings(state, call, rest),
+        "entitlements" => entitlements::route(state, call, rest),
+        "subscription_items" => subscriptions::items(state, call, rest),
+        "coupons" => catalog::coupons(state, call, rest),
         "events" => events::route(inner, state, call, rest),
         _ => None,
     };

@@ -10,7 +10,7 @@ use crate::fake_stripe::{
     table::Resource,
 };
 
-const FIELDS: [&str; 24] = [
+const FIELDS: [&str; 25] = [
     "customer",
     "items",
     "metadata",
@@ -35,6 +35,7 @@ const FIELDS: [&str; 24] = [
     "billing_cycle_anchor",
     "invoice_settings",
     "days_until_due",
+    "pause_collection",
 ];
 
 pub(super) fn route(state: &mut State, call: &Call, rest: &[&str]) -> Routed {
@@ -44,6 +45,11 @@ pub(super) fn route(state: &mut State, call: &Call, rest: &[&str]) -> Routed {
         (&Method::GET, [id]) => state.subscription(id).map(Resource::json),
         (&Method::POST, [id]) => update(state, call, id),
         (&Method::DELETE, [id]) => cancel(state, call, id),
+        // Since endive.
+        (&Method::POST, [id, "pause"]) if !call.version.before("2026-09-30") => {
+            state.pause(id, "pause_requested")
+        }
+        (&Method::POST, [id, "resume"]) => state.unpause(id),
         _ => return None,
     })
 }
@@ -86,9 +92,39 @@ fn create(state: &mut State, call: &Call) -> Result<Value, ApiError> {
         metadata: params.metadata()?,
         default_payment_method,
         cancel_at_period_end: params.boolean("cancel_at_period_end")?.unwrap_or(false),
+        missing_method: missing_method(params)?,
     };
     let id = state.subscribe(new, first)?;
     state.subscription(&id).map(Resource::json)
+}
+
+/// `trial_settings[end_behavior][missing_payment_method]`.
+fn missing_method(params: &Params) -> Result<&'static str, ApiError> {
+    let behavior = params.nested("trial_settings").nested("end_behavior");
+    let Some(word) = behavior.text("missing_payment_method") else {
+        return Ok("create_invoice");
+    };
+    ["create_invoice", "pause", "cancel"].into_iter().find(|known| *known == word).ok_or_else(
+        || {
+            ApiError::bad_param(
+                "trial_settings[end_behavior][missing_payment_method]",
+                format!("Invalid value: {word}"),
+            )
+        },
+    )
+}
+
+/// `GET /v1/subscription_items?subscription=`.
+pub(super) fn items(state: &mut State, call: &Call, rest: &[&str]) -> Routed {
+    let params = &call.params;
+    match (&call.method, rest) {
+        (&Method::GET, []) => Some(params.required("subscription").and_then(|id| {
+            let object = state.subscription(id)?.json();
+            let rows = object["items"]["data"].as_array().cloned().unwrap_or_default();
+            listing::page("/v1/subscription_items", rows, params)
+        })),
+        _ => None,
+    }
 }
 
 fn price_of(state: &mut State, item: &Params) -> Result<Option<Price>, ApiError> {
@@ -185,6 +221,15 @@ fn update(state: &mut State, call: &Call, id: &str) -> Result<Value, ApiError> {
             sub.default_payment_method = method;
         }
     })?;
+    if params.has("pause_collection") {
+        let pause = params.nested("pause_collection");
+        match pause.text("behavior") {
+            Some(behavior) => state.pause_collection(id, behavior, pause.integer("resumes_at")?)?,
+            // An empty value takes the pause away.
+            None if pause.is_empty() => state.resume_collection(id)?,
+            None => return Err(ApiError::missing_param("pause_collection[behavior]")),
+        };
+    }
     match at_end {
         Some(true) => drop(state.cancel_at_period_end(id)?),
         Some(false) => drop(state.resume(id)?),

@@ -157,7 +157,7 @@ pub(in crate::fake_stripe) fn plan_json(price: &Price) -> Value {
 }
 
 impl Card {
-    pub(in crate::fake_stripe) fn json(self) -> Value {
+    pub(in crate::fake_stripe) fn json(self, (month, year): (u32, u32)) -> Value {
         json!({
             "brand": "visa",
             "checks": {
@@ -167,8 +167,8 @@ impl Card {
             },
             "country": "US",
             "display_brand": "visa",
-            "exp_month": 12,
-            "exp_year": 2034,
+            "exp_month": month,
+            "exp_year": year,
             "fingerprint": format!("FakeFingerprint{}", self.last4()),
             "funding": "credit",
             "generated_from": null,
@@ -187,7 +187,7 @@ impl Resource for PaymentMethod {
     }
 
     fn json(&self) -> Value {
-        json!({
+        let mut method = json!({
             "id": self.id,
             "object": "payment_method",
             "allow_redisplay": "limited",
@@ -201,15 +201,24 @@ impl Resource for PaymentMethod {
                 "phone": null,
                 "tax_id": null,
             },
-            "card": self.card.json(),
             "created": self.created,
             "customer": self.customer,
             "customer_account": null,
             "livemode": false,
-            "metadata": {},
-            "type": "card",
-        })
+            "metadata": self.metadata,
+            "type": self.kind(),
+        });
+        method[self.kind()] = if self.debit { debit_json() } else { self.card.json(self.expires) };
+        method
     }
+}
+
+/// The bank account that debits are drawn from.
+pub(in crate::fake_stripe) fn debit_json() -> Value {
+    json!({
+        "bank_code": "37040044", "branch_code": "", "country": "DE",
+        "fingerprint": "FakeFingerprintSepa", "generated_from": null, "last4": "3000",
+    })
 }
 
 impl Resource for SetupIntent {

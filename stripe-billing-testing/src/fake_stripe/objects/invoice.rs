@@ -41,7 +41,7 @@ impl Invoice {
             "amount_due": self.due(),
             "amount_overpaid": 0,
             "amount_paid": self.amount_paid,
-            "amount_paid_off_stripe": 0,
+            "amount_paid_off_stripe": if self.out_of_band { self.amount_paid } else { 0 },
             "amount_remaining": self.due() - self.amount_paid,
             "amount_shipping": 0,
             "application": null,
@@ -133,12 +133,15 @@ impl Invoice {
             "status": self.status,
             "status_transitions": {
                 "finalized_at": self.finalized_at,
-                "marked_uncollectible_at": null,
+                "marked_uncollectible_at": self.uncollectible.map(|(_, at)| at),
                 "paid_at": self.paid_at,
                 "voided_at": self.voided_at,
             },
             "test_clock": null,
             "webhooks_delivered_at": self.created,
+            "_status_details": self.uncollectible
+                .map(|(reason, _)| json!({ "uncollectible": { "reason": reason } })),
+            "_paid_out_of_band": self.out_of_band,
             "_payment_intent": self.payment_intent,
             "_charge": self.charge,
         })

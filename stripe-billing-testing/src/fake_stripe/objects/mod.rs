@@ -4,12 +4,15 @@
 //! ([`super::render`]).
 
 mod catalog;
+mod dispute;
+mod entitlements;
 mod invoice;
 mod payment;
 mod session;
 mod subscription;
 
 pub(super) use catalog::{invoice_prefix, plan_json};
+pub(super) use entitlements::{active_entitlement, summary};
 
 use serde_json::{Value, json};
 

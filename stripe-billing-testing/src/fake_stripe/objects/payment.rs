@@ -1,8 +1,9 @@
 use serde_json::{Value, json};
 
-use super::absent;
+use super::{absent, catalog::debit_json};
 use crate::fake_stripe::{
-    model::{Charge, Dispute, PaymentIntent, Refund},
+    card::Card,
+    model::{Charge, PaymentIntent, Refund},
     table::Resource,
 };
 
@@ -15,7 +16,7 @@ impl Resource for PaymentIntent {
         let last_error = self.decline.map(|decline| {
             json!({
                 "charge": self.latest_charge,
-                "code": "card_declined",
+                "code": decline.error_code(),
                 "decline_code": decline.code(),
                 "message": decline.message(),
                 "type": "card_error",
@@ -46,12 +47,12 @@ impl Resource for PaymentIntent {
             "latest_charge": self.latest_charge,
             "livemode": false,
             "metadata": self.metadata,
-            "next_action": null,
+            "next_action": (self.status == "requires_action").then(next_action),
             "on_behalf_of": null,
             "payment_method":
                 if self.decline.is_some() { None } else { self.payment_method.as_deref() },
             "payment_method_options": { "card": { "request_three_d_secure": "automatic" } },
-            "payment_method_types": ["card"],
+            "payment_method_types": [self.kind],
             "processing": null,
             "receipt_email": null,
             "review": null,
@@ -68,13 +69,22 @@ impl Resource for PaymentIntent {
     }
 }
 
+fn next_action() -> Value {
+    json!({
+        "type": "use_stripe_sdk",
+        "use_stripe_sdk": { "type": "three_d_secure_redirect" },
+    })
+}
+
 impl Resource for Charge {
     fn id(&self) -> &str {
         &self.id
     }
 
     fn json(&self) -> Value {
-        let paid = self.decline.is_none();
+        let paid = self.decline.is_none() && !self.pending;
+        let kind = if self.debit { "sepa_debit" } else { "card" };
+        let details = if self.debit { debit_json() } else { self.card.json(Card::DEFAULT_EXPIRY) };
         let mut value = json!({
             "id": self.id,
             "object": "charge",
@@ -89,21 +99,21 @@ impl Resource for Charge {
             "customer": self.customer,
             "description": self.description,
             "disputed": self.disputed,
-            "failure_code": self.decline.map(|_| "card_declined"),
+            "failure_code": self.decline.map(|decline| decline.error_code()),
             "failure_message": self.decline.map(|decline| decline.message()),
             "fraud_details": {},
             "livemode": false,
             "metadata": self.metadata,
             "outcome": self.outcome_json(),
-            "paid": paid,
+            "paid": self.decline.is_none(),
             "payment_intent": self.payment_intent,
             "payment_method": self.payment_method,
-            "payment_method_details": { "card": self.card.json(), "type": "card" },
+            "payment_method_details": { kind: details, "type": kind },
             "radar_options": {},
             "receipt_url":
                 paid.then(|| format!("https://pay.stripe.invalid/{}/{}", self.id, self.receipt)),
             "refunded": paid && self.amount > 0 && self.amount_refunded == self.amount,
-            "status": if paid { "succeeded" } else { "failed" },
+            "status": self.status(),
             "_invoice": self.invoice,
         });
         absent(
@@ -143,6 +153,14 @@ impl Resource for Charge {
 }
 
 impl Charge {
+    pub(in crate::fake_stripe) const fn status(&self) -> &'static str {
+        match (self.pending, self.decline.is_some()) {
+            (true, _) => "pending",
+            (_, true) => "failed",
+            _ => "succeeded",
+        }
+    }
+
     fn outcome_json(&self) -> Value {
         match self.decline {
             None => json!({
@@ -166,7 +184,7 @@ impl Resource for Refund {
     }
 
     fn json(&self) -> Value {
-        json!({
+        let mut refund = json!({
             "id": self.id,
             "object": "refund",
             "amount": self.amount,
@@ -185,9 +203,6 @@ impl Resource for Refund {
                 },
                 "type": "card",
             },
-            "failure_balance_transaction":
-                (self.status == "failed").then(|| self.id.replacen("re_", "txn_f", 1)),
-            "failure_reason": (self.status == "failed").then_some("lost_or_stolen_card"),
             "metadata": self.metadata,
             "payment_intent": self.payment_intent,
             "payment_method": self.payment_method,
@@ -196,61 +211,15 @@ impl Resource for Refund {
             "source_transfer_reversal": null,
             "status": self.status,
             "transfer_reversal": null,
-        })
-    }
-}
-
-impl Resource for Dispute {
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn json(&self) -> Value {
-        let transactions: Vec<Value> = (0..self.transactions)
-            .map(|n| {
-                let amount = if n == 0 { -self.amount } else { self.amount };
-                json!({
-                    "id": format!("{}{n}", self.id.replacen("du_", "txn_", 1)),
-                    "object": "balance_transaction",
-                    "amount": amount,
-                    "created": self.created,
-                    "currency": self.currency,
-                    "fee": if n == 0 { 1500 } else { 0 },
-                    "net": if n == 0 { amount - 1500 } else { amount },
-                    "reporting_category": if n == 0 { "dispute" } else { "dispute_reversal" },
-                    "source": self.id,
-                    "type": "adjustment",
-                })
-            })
-            .collect();
-        json!({
-            "id": self.id,
-            "object": "dispute",
-            "amount": self.amount,
-            "balance_transactions": transactions,
-            "charge": self.charge,
-            "created": self.created,
-            "currency": self.currency,
-            "enhanced_eligibility_types": [],
-            "evidence": {},
-            "evidence_details": {
-                "due_by": self.created + 9 * 86_400,
-                "enhanced_eligibility": {},
-                "has_evidence": false,
-                "past_due": false,
-                "submission_count": 0,
-                "submission_method": null,
-            },
-            "is_charge_refundable": false,
-            "livemode": false,
-            "metadata": {},
-            "payment_intent": self.payment_intent,
-            "payment_method_details": {
-                "card": { "brand": "visa", "case_type": "chargeback", "network_reason_code": "10.4" },
-                "type": "card",
-            },
-            "reason": self.reason,
-            "status": self.status,
-        })
+        });
+        match self.status {
+            "failed" => {
+                refund["failure_balance_transaction"] = json!(self.id.replacen("re_", "txn_f", 1));
+                refund["failure_reason"] = json!("lost_or_stolen_card");
+            }
+            "pending" => refund["pending_reason"] = json!("processing"),
+            _ => {}
+        }
+        refund
     }
 }

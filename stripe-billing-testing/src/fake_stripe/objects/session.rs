@@ -31,7 +31,7 @@ impl Session {
             "id": self.id,
             "object": "checkout.session",
             "adaptive_pricing": { "enabled": false },
-            "amount_subtotal": self.total(),
+            "amount_subtotal": self.subtotal(),
             "amount_total": if self.trial_days.is_some() { 0 } else { self.total() },
             "automatic_tax": {
                 "enabled": false, "liability": null, "provider": null, "status": null,
@@ -50,7 +50,9 @@ impl Session {
             },
             "customer_creation": self.creation(),
             "customer_email": self.customer_email,
-            "discounts": [],
+            "discounts": self.coupon.iter()
+                .map(|coupon| json!({ "coupon": coupon.id, "promotion_code": null }))
+                .collect::<Vec<_>>(),
             "expires_at": self.expires_at,
             "invoice_creation": self.invoice_creation(),
             "livemode": false,
@@ -58,12 +60,18 @@ impl Session {
             "mode": if subscribes { "subscription" } else { "payment" },
             "payment_method_collection": if subscribes { "always" } else { "if_required" },
             "payment_method_options": { "card": { "request_three_d_secure": "automatic" } },
-            "payment_method_types": ["card"],
+            "payment_method_types": if self.mode == Mode::Payment {
+                json!(["card", "sepa_debit"])
+            } else {
+                json!(["card"])
+            },
             "phone_number_collection": { "enabled": false },
             "saved_payment_method_options": self.saved_methods(),
             "shipping_options": [],
             "success_url": self.success_url,
-            "total_details": { "amount_discount": 0, "amount_shipping": 0, "amount_tax": 0 },
+            "total_details": {
+                "amount_discount": self.discount(), "amount_shipping": 0, "amount_tax": 0,
+            },
             "ui_mode": "hosted_page",
         });
         absent(

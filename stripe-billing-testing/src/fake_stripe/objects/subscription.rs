@@ -2,12 +2,12 @@ use serde_json::{Value, json};
 
 use super::{absent, embedded_list, plan_json};
 use crate::fake_stripe::{
-    model::{Item, Subscription},
+    model::{Item, Status, Subscription},
     table::Resource,
 };
 
 /// What the fake does not play with.
-const UNUSED: [&str; 17] = [
+const UNUSED: [&str; 16] = [
     "application",
     "application_fee_percent",
     "billing_cycle_anchor_config",
@@ -18,7 +18,6 @@ const UNUSED: [&str; 17] = [
     "description",
     "next_pending_invoice_item_invoice",
     "on_behalf_of",
-    "pause_collection",
     "pending_invoice_item_interval",
     "pending_setup_intent",
     "pending_update",
@@ -78,10 +77,20 @@ impl Resource for Subscription {
         value["plan"] = only.map_or(Value::Null, |item| plan_json(&item.price));
         value["quantity"] = json!(only.map(|item| item.quantity));
         value["start_date"] = json!(self.created);
+        value["pause_collection"] = json!(
+            self.pause_collection
+                .map(|(behavior, until)| { json!({ "behavior": behavior, "resumes_at": until }) })
+        );
         value["status"] = json!(self.status.as_str());
+        if let (Status::Paused, Some((reason, since))) = (self.status, self.paused) {
+            value["status_details"] = json!({ "paused": {
+                "subscription": { "type": reason }, "transitioned_at": since,
+                "type": "subscription",
+            } });
+        }
         value["trial_end"] = json!(self.trial.map(|(_, end)| end));
         value["trial_settings"] =
-            json!({ "end_behavior": { "missing_payment_method": "create_invoice" } });
+            json!({ "end_behavior": { "missing_payment_method": self.missing_method } });
         value["trial_start"] = json!(self.trial.map(|(start, _)| start));
         value
     }

@@ -1,4 +1,5 @@
 mod failures;
+mod lookups;
 mod observed;
 mod retries;
 mod server;

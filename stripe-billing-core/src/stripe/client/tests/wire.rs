@@ -13,13 +13,13 @@ use crate::stripe::{
     StripeApi, StripeClient, StripeErrorKind, SubscriptionItemChange, UpdateSubscription,
 };
 
-async fn stripe(answer: serde_json::Value) -> (Server, StripeClient) {
+pub(super) async fn stripe(answer: serde_json::Value) -> (Server, StripeClient) {
     let server = Server::start([Answer::ok(answer.to_string())]).await;
     let client = client(&server);
     (server, client)
 }
 
-fn line(seen: &Seen) -> String {
+pub(super) fn line(seen: &Seen) -> String {
     format!("{} {}", seen.method, seen.target)
 }
 

@@ -17,10 +17,11 @@ use crate::fake_stripe::{Inner, card::Card, model::Price};
 
 type Fake = Shared<Arc<Inner>>;
 
-const CARDS: [(Card, &str, &str); 3] = [
+const CARDS: [(Card, &str, &str); 4] = [
     (Card::Good, "4242 4242 4242 4242", "Pays now and always"),
     (Card::Declined, "4000 0000 0000 0002", "Is declined now"),
     (Card::FailsOnRenewal, "4000 0000 0000 0341", "Pays now, fails on renewal"),
+    (Card::ConfirmsOnRenewal, "4000 0027 6000 3184", "Pays now, has to be confirmed on renewal"),
 ];
 
 fn card_choice() -> String {

@@ -92,6 +92,9 @@ fn subscription_card(sub: &Subscription) -> String {
             ("bad", "Payment failed", Some("Change the card and pay the open invoice".to_owned()))
         }
         (Status::Trialing, _) => ("good", "Trial", Some(format!("Until {}", day(sub.period.1)))),
+        (Status::Paused, _) => {
+            ("plain", "Paused", sub.paused.map(|(_, at)| format!("Since {}", day(at))))
+        }
         (Status::Active, _) => ("good", "Active", Some(format!("Renews on {}", day(sub.period.1)))),
     };
     let mut actions = String::new();
