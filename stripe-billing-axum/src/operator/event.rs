@@ -28,6 +28,7 @@ impl<'a> EventView<'a> {
             kind: match event.kind {
                 EventKind::Snapshot => "snapshot",
                 EventKind::Thin => "thin",
+                EventKind::Command => "command",
             },
             api_version: event.api_version.as_deref(),
             payload,
