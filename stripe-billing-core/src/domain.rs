@@ -2,9 +2,11 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::state::{InvoiceRecord, PaymentRecord, PriceChange, Record, SubscriptionRecord};
+use crate::state::{
+    CheckoutRecord, InvoiceRecord, PaymentRecord, PriceChange, Record, SubscriptionRecord,
+};
 use crate::stripe::objects::{
-    CheckoutMode, CheckoutSession, CheckoutStatus, InvoiceStatus, RefundStatus, SubscriptionStatus,
+    CheckoutMode, CheckoutStatus, DisputeStatus, InvoiceStatus, RefundStatus, SubscriptionStatus,
 };
 
 /// A fact about an account's billing, told to the app at least once, under a stable key.
@@ -114,6 +116,11 @@ pub enum DomainEvent {
         /// `cus_...`
         customer: String,
     },
+    /// The delayed payment of a checkout session failed.
+    CheckoutPaymentFailed {
+        /// `cs_...`
+        session: String,
+    },
     /// A checkout session was not finished in time.
     CheckoutExpired {
         /// `cs_...`
@@ -155,7 +162,9 @@ impl DomainEvent {
             Self::FraudWarned { warning, .. } => format!("{kind}:{warning}"),
             Self::CustomerDeleted { customer } => format!("{kind}:{customer}"),
             Self::PaymentFailed { invoice, attempt, .. } => format!("{kind}:{invoice}:{attempt}"),
-            Self::CheckoutFulfilled { session, .. } | Self::CheckoutExpired { session } => {
+            Self::CheckoutFulfilled { session, .. }
+            | Self::CheckoutExpired { session }
+            | Self::CheckoutPaymentFailed { session } => {
                 format!("{kind}:{session}")
             }
         }
@@ -180,6 +189,7 @@ impl DomainEvent {
             Self::FraudWarned { .. } => "fraud_warned",
             Self::CustomerDeleted { .. } => "customer_deleted",
             Self::CheckoutExpired { .. } => "checkout_expired",
+            Self::CheckoutPaymentFailed { .. } => "checkout_payment_failed",
             Self::CheckoutFulfilled { .. } => "checkout_fulfilled",
         }
     }
@@ -195,9 +205,7 @@ pub(crate) fn facts(record: &Record) -> Vec<DomainEvent> {
         }
         Record::Subscription(record) => of_subscription(record),
         Record::Invoice(record) => of_invoice(record),
-        Record::CheckoutSession(record) => {
-            record.latest().and_then(of_checkout).into_iter().collect()
-        }
+        Record::CheckoutSession(record) => of_checkout(record),
         Record::Payment(record) if record.same_as().is_none() => of_payment(record),
         Record::Payment(_) | Record::PaymentMethod(_) | Record::Entitlements(_) => Vec::new(),
     }
@@ -231,6 +239,10 @@ fn of_invoice(record: &InvoiceRecord) -> Vec<DomainEvent> {
         subscription: subscription.clone(),
         attempt: *attempt,
     }));
+    if record.uncollectible {
+        let (invoice, subscription) = (invoice.clone(), subscription.clone());
+        facts.push(DomainEvent::InvoiceUncollectible { invoice, subscription });
+    }
     match view.status {
         InvoiceStatus::Paid => facts.push(DomainEvent::InvoicePaid {
             invoice,
@@ -239,47 +251,55 @@ fn of_invoice(record: &InvoiceRecord) -> Vec<DomainEvent> {
             currency: view.currency.clone(),
         }),
         InvoiceStatus::Void => facts.push(DomainEvent::InvoiceVoided { invoice, subscription }),
-        InvoiceStatus::Uncollectible => {
-            facts.push(DomainEvent::InvoiceUncollectible { invoice, subscription });
+        _ => {}
+    }
+    facts
+}
+
+fn of_checkout(record: &CheckoutRecord) -> Vec<DomainEvent> {
+    let session = || record.id.clone();
+    let mut facts = Vec::new();
+    if record.payment_failed {
+        facts.push(DomainEvent::CheckoutPaymentFailed { session: session() });
+    }
+    match record.latest() {
+        Some(view) if view.is_fulfilled() => facts
+            .push(DomainEvent::CheckoutFulfilled { session: session(), mode: view.mode.clone() }),
+        Some(view) if view.status == Some(CheckoutStatus::Expired) => {
+            facts.push(DomainEvent::CheckoutExpired { session: session() });
         }
         _ => {}
     }
     facts
 }
 
-fn of_checkout(view: &CheckoutSession) -> Option<DomainEvent> {
-    let session = view.id.clone();
-    if view.is_fulfilled() {
-        return Some(DomainEvent::CheckoutFulfilled { session, mode: view.mode.clone() });
-    }
-    let expired = view.status == Some(CheckoutStatus::Expired);
-    expired.then_some(DomainEvent::CheckoutExpired { session })
-}
-
 fn of_payment(record: &PaymentRecord) -> Vec<DomainEvent> {
-    let refunds = record.refunds().filter_map(|refund| match refund.status {
-        RefundStatus::Succeeded => Some(DomainEvent::RefundSucceeded {
-            refund: refund.id.clone(),
-            amount: refund.amount,
-            currency: refund.currency.clone(),
-        }),
-        RefundStatus::Failed | RefundStatus::Canceled => {
-            Some(DomainEvent::RefundFailed { refund: refund.id.clone() })
+    let mut facts = Vec::new();
+    for view in record.refunds() {
+        let refund = || view.id.clone();
+        if record.was(&view.id, |status: &RefundStatus| *status == RefundStatus::Succeeded) {
+            let (amount, currency) = (view.amount, view.currency.clone());
+            facts.push(DomainEvent::RefundSucceeded { refund: refund(), amount, currency });
         }
-        _ => None,
-    });
-    let disputes = record.disputes().filter_map(|view| {
-        let (dispute, status) = (view.id.clone(), &view.status);
-        if status.is_won() {
-            Some(DomainEvent::DisputeWon { dispute })
-        } else if status.is_lost() {
-            Some(DomainEvent::DisputeLost { dispute })
-        } else {
-            let open = status.is_open() && !status.is_inquiry();
-            open.then_some(DomainEvent::DisputeOpened { dispute })
+        if !view.returns_money() {
+            facts.push(DomainEvent::RefundFailed { refund: refund() });
         }
-    });
+    }
+    for view in record.disputes() {
+        let dispute = || view.id.clone();
+        let was = |fits: fn(&DisputeStatus) -> bool| record.was(&view.id, fits);
+        if was(|status| status.is_open() && !status.is_inquiry()) {
+            facts.push(DomainEvent::DisputeOpened { dispute: dispute() });
+        }
+        if was(DisputeStatus::is_won) {
+            facts.push(DomainEvent::DisputeWon { dispute: dispute() });
+        }
+        if was(DisputeStatus::is_lost) {
+            facts.push(DomainEvent::DisputeLost { dispute: dispute() });
+        }
+    }
     let warnings =
         record.warnings().map(|view| DomainEvent::FraudWarned { warning: view.id.clone() });
-    refunds.chain(disputes).chain(warnings).collect()
+    facts.extend(warnings);
+    facts
 }

@@ -49,6 +49,7 @@ impl Patch {
             first_failed_at: failed.then_some(event.stamp()).filter(|stamp| *stamp > 0),
             failed_attempts: failed.then_some(view.attempt_count).into_iter().collect(),
             action_required: kind == "invoice.payment_action_required",
+            uncollectible: view.status == InvoiceStatus::Uncollectible,
             finalization_failed: kind == "invoice.finalization_failed",
             overdue_at: (kind == "invoice.overdue").then_some(event.stamp()),
             ..InvoiceRecord::new(view.id.clone())

@@ -151,6 +151,9 @@ pub struct InvoiceRecord {
     /// Whether Stripe could not finalise it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) finalization_failed: bool,
+    /// Whether it was ever given up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) uncollectible: bool,
     /// When it became overdue, Unix seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) overdue_at: Option<i64>,
@@ -319,6 +322,7 @@ impl InvoiceRecord {
             failed_attempts: BTreeSet::new(),
             action_required: false,
             finalization_failed: false,
+            uncollectible: false,
             overdue_at: None,
         }
     }
@@ -329,6 +333,7 @@ impl InvoiceRecord {
         self.failed_attempts.extend(&other.failed_attempts);
         self.action_required |= other.action_required;
         self.finalization_failed |= other.finalization_failed;
+        self.uncollectible |= other.uncollectible;
         self.overdue_at = earliest(self.overdue_at, other.overdue_at);
     }
 

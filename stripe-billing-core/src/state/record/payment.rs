@@ -26,6 +26,9 @@ pub struct PaymentRecord {
     pub(crate) disputes: BTreeMap<String, Versions<Dispute>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) warnings: BTreeMap<String, Versions<FraudWarning>>,
+    /// Every status that a refund or dispute was ever seen in, by its id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    seen: BTreeMap<String, BTreeSet<String>>,
     /// The invoices it pays.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) invoices: BTreeSet<String>,
@@ -54,11 +57,36 @@ impl PaymentRecord {
         join(&mut self.refunds, &other.refunds);
         join(&mut self.disputes, &other.disputes);
         join(&mut self.warnings, &other.warnings);
+        for (id, statuses) in &other.seen {
+            self.seen.entry(id.clone()).or_default().extend(statuses.iter().cloned());
+        }
         self.invoices.extend(other.invoices.iter().cloned());
         self.sessions.extend(other.sessions.iter().cloned());
         if other.same_as > self.same_as {
             self.same_as.clone_from(&other.same_as);
         }
+    }
+
+    /// Adds a refund as an event brought it.
+    pub(crate) fn add_refund(&mut self, view: &Refund, versions: Versions<Refund>) {
+        self.see(&view.id, view.status.as_str());
+        self.refunds.entry(view.id.clone()).or_default().merge(&versions);
+    }
+
+    /// Adds a dispute as an event brought it.
+    pub(crate) fn add_dispute(&mut self, view: &Dispute, versions: Versions<Dispute>) {
+        self.see(&view.id, view.status.as_str());
+        self.disputes.entry(view.id.clone()).or_default().merge(&versions);
+    }
+
+    fn see(&mut self, id: &str, status: &str) {
+        self.seen.entry(id.to_owned()).or_default().insert(status.to_owned());
+    }
+
+    /// Whether a refund or dispute was ever in a status that fits.
+    pub(crate) fn was<S: From<String>>(&self, id: &str, fits: impl Fn(&S) -> bool) -> bool {
+        let mut seen = self.seen.get(id).into_iter().flatten();
+        seen.any(|status| fits(&S::from(status.clone())))
     }
 
     pub(super) fn tied_by(&self, arrived: &Self) -> Option<(Resource, &str)> {
