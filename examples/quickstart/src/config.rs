@@ -254,6 +254,35 @@ fn unused(from: &Reader<'_>, stripe: &Stripe) -> Vec<&'static str> {
 mod tests {
     use super::*;
 
+    /// Every key that the README names.
+    const EVERY_KEY: &str = r#"
+        [link]
+        account = "app_user"
+        pack = "bundle"
+        [policy]
+        past_due_grace = "7d"
+        on_dispute = "revoke_access"
+        on_full_refund = "revoke_access"
+        credit_residual = "write_off"
+        connected_accounts = "separate"
+        [plan.pro]
+        features = ["stories", "export"]
+        limits = { projects = 20 }
+        trial_days = 14
+        trial_credits = { credits = 50 }
+        [[plan.pro.price]]
+        id = "${PRICE_PRO_MONTHLY}"
+        credits = { credits = 500 }
+        [[plan.pro.price]]
+        id = "price_pro_yearly"
+        period = "year"
+        features = ["priority_support"]
+        credits = { credits = 6000 }
+        [pack.pack_1000]
+        price = "price_123"
+        credits = { credits = 1000 }
+    "#;
+
     fn read(variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
         let lookup = |name: &str| {
             let found = variables.iter().find(|(variable, _)| *variable == name);
@@ -261,6 +290,7 @@ mod tests {
         };
         let read_file = |path: &str| match path {
             "good.toml" => Ok("[plan.pro]\n[[plan.pro.price]]\nid = \"${PRICE}\"\n".to_owned()),
+            "every_key.toml" => Ok(EVERY_KEY.to_owned()),
             "bad.toml" => Ok("[plan.pro]\nfeatures = 7\nnonsense = true\n".to_owned()),
             _ => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
         };
@@ -353,6 +383,31 @@ mod tests {
         ])
         .unwrap_err();
         assert_eq!(mistakes, ["BILLING_LIVEMODE: is true, and the secret key is a test key"]);
+    }
+
+    #[test]
+    fn a_catalog_may_use_every_key() {
+        let config = read(&[
+            ("BILLING_CATALOG", "every_key.toml"),
+            ("PRICE_PRO_MONTHLY", "price_of_the_environment"),
+        ]);
+        let catalog = config.unwrap().catalog;
+        assert_eq!(
+            (catalog.link().account.as_str(), catalog.link().pack.as_str()),
+            ("app_user", "bundle")
+        );
+        let policy = catalog.policy();
+        assert_eq!(policy.past_due_grace, TimeDelta::days(7));
+        let words = [
+            policy.on_dispute.as_str(),
+            policy.on_full_refund.as_str(),
+            policy.credit_residual.as_str(),
+            policy.connected_accounts.as_str(),
+        ];
+        assert_eq!(words, ["revoke_access", "revoke_access", "write_off", "separate"]);
+        let (plan, price) = catalog.plan_of_price("price_of_the_environment").unwrap();
+        assert_eq!((plan.limits["projects"], price.credits["credits"]), (20, 500));
+        assert_eq!(catalog.packs()[0].credits["credits"], 1_000);
     }
 
     #[test]

@@ -129,3 +129,25 @@ fn notice_in_words(kind: NoticeKind) -> &'static str {
         other => other.as_str(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_time_is_nothing_new_and_the_oldest_go() {
+        let told = Told::default();
+        let remember = |key: usize| {
+            let line = Line { words: format!("line {key}"), is_notice: key % 2 == 0 };
+            told.remember(Entry { key: key.to_string(), account: "ada".to_owned(), line });
+        };
+        (0..=KEPT).for_each(remember);
+        remember(KEPT);
+        let lines = told.of("ada", usize::MAX);
+        assert_eq!(lines.len(), KEPT);
+        assert_eq!(lines[0].words, format!("line {KEPT}"));
+        assert_eq!(lines[KEPT - 1].words, "line 1");
+        assert_eq!(told.of("ada", 2).len(), 2);
+        assert_eq!(told.of("ben", 2), []);
+    }
+}
