@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use stripe_billing_core::MemoryStore;
 use stripe_billing_core::state::{Record, Subject};
-use stripe_billing_core::store::Inspect;
+use stripe_billing_core::store::{Inspect, Records};
 use stripe_billing_testing::event::histories::{ACCOUNT, ACCOUNT_KEY, START};
 use stripe_billing_testing::fake_stripe::{
     ApiVersion, Card, FakeStripe, Interval, NewPrice, NewSubscription,
@@ -88,7 +88,8 @@ async fn live(seed: u64, version: &str) {
             }
         }
         world.settle().await;
-        let subjects = store.subjects_of(&ACCOUNT.into(), None).await.expect("memory");
+        let subjects =
+            store.subjects_of(&ACCOUNT.into(), None, Records::Current).await.expect("memory");
         let truth = fake.object(&subscription).expect("the subscription");
         assert_eq!(
             seen(&subjects, &subscription),

@@ -8,13 +8,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta};
 use stripe_billing_core::catalog::{Catalog, Link, Plan, PlanPrice};
-use stripe_billing_core::state::{ObjectRef, Record};
+use stripe_billing_core::state::{ObjectRef, Record, Subject};
 use stripe_billing_core::store::{LoadRequest, Store};
 use stripe_billing_core::stripe::Event;
 use stripe_billing_core::webhook::{WebhookSecret, sign};
 use stripe_billing_core::{
-    Accepted, Access, Billing, Clock, ManualClock, Notification, Notifier, NotifyError,
-    ReceiveError, SubjectKey, Tenant,
+    Accepted, Access, Billing, Clock, EventHandler, Fact, ManualClock, NotifyError, ReceiveError,
+    SubjectKey, Tenant,
 };
 use stripe_billing_testing::event::histories::{ACCOUNT, ACCOUNT_KEY, START};
 
@@ -25,9 +25,9 @@ pub(crate) const SECRET: &str = "whsec_e2e";
 pub(crate) struct Recorder(Mutex<BTreeMap<(String, String), u32>>);
 
 #[async_trait]
-impl Notifier for Recorder {
-    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
-        let key = (notification.account.clone(), notification.key.clone());
+impl EventHandler for Recorder {
+    async fn handle(&self, fact: &Fact) -> Result<(), NotifyError> {
+        let key = (fact.account.clone(), fact.key.clone());
         *self.0.lock().expect("not poisoned").entry(key).or_default() += 1;
         Ok(())
     }
@@ -53,7 +53,7 @@ impl World {
         let billing = Billing::builder(Arc::clone(&store))
             .catalog(catalog.clone())
             .webhook_secrets([SECRET])
-            .notifier(Arc::clone(&recorder))
+            .on_event(Arc::clone(&recorder))
             .clock(Arc::clone(&clock))
             .build()
             .expect("a good configuration");
@@ -84,8 +84,10 @@ impl World {
     pub(crate) async fn end_of(&self, story: &Story) -> End {
         let key = SubjectKey { tenant: Tenant::platform(true), id: story.rename("cus_1") };
         let objects = story.objects();
-        let request = LoadRequest { subject: key, objects };
-        let subject = self.store.load(&request).await.expect("the store answers");
+        let request =
+            LoadRequest { tenant: key.tenant.clone(), ids: vec![key.id.clone()], objects };
+        let loaded = self.store.load(&request).await.expect("the store answers").pop();
+        let subject = loaded.unwrap_or_else(|| Subject::new(key));
         let records = subject
             .records
             .values()

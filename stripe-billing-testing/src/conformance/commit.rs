@@ -216,3 +216,21 @@ pub async fn event_store_4_a_commit_settles_in_every_way(fixture: &Fixture) {
         }
     }
 }
+
+/// What was not believed of an event is kept with it, and gone when a later commit believes it all.
+pub async fn event_store_4_anomalies_are_kept_with_the_event(fixture: &Fixture) {
+    let store = fixture.node().as_ref();
+    let key = subject("cus_1");
+    let held = take(store, "evt_1", at(0)).await;
+    let decision = Changes {
+        anomalies: vec!["data.object.total".to_owned(), "data.object.lines[0]".to_owned()],
+        settlement: Settlement::Retry { due: at(5), failure: failure() },
+        ..changes(&key, 0, at(0))
+    };
+    assert_eq!(commit(store, &held.lease, &decision).await, Commit::Done);
+    let event = summary(fixture.other().as_ref(), "evt_1").await;
+    assert_eq!(event.anomalies.as_deref(), Some("data.object.total data.object.lines[0]"));
+    let held = retake(store, "evt_1", at(5)).await;
+    assert_eq!(commit(store, &held.lease, &changes(&key, 1, at(5))).await, Commit::Done);
+    assert_eq!(summary(store, "evt_1").await.anomalies, None);
+}

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stripe_billing_core::changes::{Changes, Effects, IgnoreReason, Settlement};
+use stripe_billing_core::changes::{
+    Adoption, Changes, Effects, IgnoreReason, Message, OutboxEntry, Settlement,
+};
+use stripe_billing_core::notice::NoticeKind;
 use stripe_billing_core::queue::Lease;
 use stripe_billing_core::state::Subject;
 use stripe_billing_core::store::{
@@ -13,8 +16,8 @@ use stripe_billing_core::{AccountKey, SubjectKey};
 use super::Fixture;
 use super::sample::{
     LEASE, ODD_IDS, at, changes, claim, claim_outbox, connected, current, event, failure, invoice,
-    linked_at, linking, live, load, past, retake, started, subject, subject_of, subscription, take,
-    take_of, telling, test_mode,
+    linked_at, linking, live, load, notice, past, retake, started, subject, subject_of,
+    subscription, take, take_of, telling, test_mode,
 };
 
 async fn subjects_of(
@@ -324,4 +327,86 @@ pub async fn inspect_ping_answers(fixture: &Fixture) {
     for node in [fixture.node(), fixture.other()] {
         node.ping().await.expect("ping");
     }
+}
+
+/// A subject is found by its id and by its other names, with all of its records and in its own
+/// version; who is unknown is none.
+pub async fn inspect_a_subject_is_found_by_all_of_its_names(fixture: &Fixture) {
+    let store = fixture.node().as_ref();
+    let key = subject("cus_1");
+    let decision = Changes {
+        records: vec![current(&subscription("sub_1", 1)), past(&invoice("in_1", "paid"))],
+        adopted: vec![Adoption {
+            id: "pi_1".to_owned(),
+            expected_version: 0,
+            had_state: false,
+            links: linked_at("nobody", 1),
+        }],
+        ..linking(&key, 0, "acme", at(0))
+    };
+    commit_new(store, &key, "evt_1", decision).await;
+    let other = fixture.other().as_ref();
+    let whole = other.subject(&key).await.expect("subject").expect("it is known");
+    assert_eq!((&whole.key, whole.version, whole.records.len()), (&key, 1, 2));
+    assert_eq!((whole.owner.as_ref(), whole.links.account()), (None, Some("acme")));
+    let by_name = other.subject(&subject("pi_1")).await.expect("subject");
+    assert_eq!(by_name.as_ref(), Some(&whole));
+    let unknown = [subject("PI_1"), subject("cus_2"), subject_of(test_mode(), "pi_1")];
+    for key in unknown {
+        assert_eq!(other.subject(&key).await.expect("subject"), None);
+    }
+    let account = AccountKey::from("acme");
+    let all = other.subjects_of(&account, None, Records::All).await.expect("subjects_of");
+    assert_eq!(all, [whole]);
+    let nobody = AccountKey::from("nobody");
+    let none = other.subjects_of(&nobody, None, Records::All).await.expect("subjects_of");
+    assert!(none.is_empty(), "a name is no subject");
+}
+
+/// Notices are counted by kind for the subjects asked for: handed over, due, or in shadow; not those
+/// that were dropped, nor those whose time has not come, nor facts.
+pub async fn inspect_notices_are_counted_by_kind(fixture: &Fixture) {
+    let store = fixture.node().as_ref();
+    let later = OutboxEntry { due: Some(at(5_000)), ..notice(NoticeKind::Refund, "in_1", "later") };
+    let told = [
+        ("cus_1", vec![notice(NoticeKind::Receipt, "in_1", ""), started("sub_1")], false),
+        ("cus_2", vec![notice(NoticeKind::Receipt, "in_2", ""), later], false),
+        ("cus_3", vec![notice(NoticeKind::Receipt, "in_3", "")], false),
+        ("cus_2", vec![notice(NoticeKind::DisputeOpened, "in_2", "")], true),
+        ("cus_1", vec![notice(NoticeKind::TrialEnding, "in_1", "dropped")], false),
+    ];
+    for (n, (customer, outbox, shadow)) in (0..).zip(told) {
+        let key = subject(customer);
+        let effects = Effects { shadow, ..telling(outbox) };
+        let version = load(store, &key).await.version;
+        let decision = Changes { effects, ..changes(&key, version, at(n)) };
+        commit_new(store, &key, &format!("evt_{n}"), decision).await;
+    }
+    for entry in claim_outbox(store, at(10)).await {
+        let delivery = match &entry.entry.message {
+            Message::Notice(notice) if notice.detail == "dropped" => Delivery::Dropped,
+            _ => Delivery::Done,
+        };
+        let settled = store.settle_outbox(&[entry.lease], &delivery, at(10)).await;
+        assert_eq!(settled.expect("settle_outbox"), 1);
+    }
+    let other = fixture.other().as_ref();
+    let count = async |subjects: &[&str], now: i64| -> Vec<(String, u64)> {
+        let subjects: Vec<String> = subjects.iter().map(|id| (*id).to_owned()).collect();
+        let counts = other.notices(&live(), &subjects, at(now)).await.expect("notices");
+        counts.into_iter().collect()
+    };
+    let expected = |counts: &[(&str, u64)]| -> Vec<(String, u64)> {
+        counts.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect()
+    };
+    assert_eq!(count(&["cus_1"], 10).await, expected(&[("receipt", 1)]));
+    let both = expected(&[("dispute_opened", 1), ("receipt", 2)]);
+    assert_eq!(count(&["cus_1", "cus_2", "cus_1"], 4_999).await, both);
+    let over = expected(&[("dispute_opened", 1), ("receipt", 3), ("refund", 1)]);
+    assert_eq!(count(&["cus_1", "cus_2", "cus_3"], 5_000).await, over);
+    assert!(count(&[], 10).await.is_empty());
+    assert!(count(&["CUS_1"], 10).await.is_empty());
+    let subjects = ["cus_1".to_owned()];
+    let elsewhere = other.notices(&test_mode(), &subjects, at(10)).await.expect("notices");
+    assert!(elsewhere.is_empty());
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stripe_billing_core::changes::Changes;
+use stripe_billing_core::changes::{Adoption, Changes};
 use stripe_billing_core::state::{Links, ObjectKind, ObjectRef};
 use stripe_billing_core::store::Commit;
 
@@ -10,7 +10,7 @@ use super::Fixture;
 use super::race::insist;
 use super::sample::{
     ODD_IDS, at, changes, claim, connected, current, event, invoice, linked_at, live, load,
-    load_with, past, seats, subject, subject_of, subscription, take, take_of, test_mode,
+    load_all, load_with, past, seats, subject, subject_of, subscription, take, take_of, test_mode,
 };
 
 /// A subject never stored has version 0 and nothing else, and loading it stores nothing.
@@ -161,4 +161,52 @@ pub async fn event_store_3_ids_are_compared_exactly(fixture: &Fixture) {
         let found: Vec<_> = loaded.records.keys().collect();
         assert_eq!(found, [&object], "{id:?}");
     }
+}
+
+/// Of several ids those that are stored are loaded, each once: subjects with their current records
+/// and those that were named, whichever of them has them; other names with their owner.
+pub async fn event_store_3_every_stored_id_is_loaded(fixture: &Fixture) {
+    let store = fixture.node().as_ref();
+    let decisions = [
+        ("cus_1", vec![current(&subscription("sub_1", 1)), past(&invoice("in_1", "paid"))], "pi_1"),
+        ("cus_2", vec![past(&invoice("in_1", "open")), past(&invoice("in_2", "open"))], "pi_2"),
+        ("cus_3", vec![current(&subscription("sub_3", 1))], "pi_3"),
+    ];
+    for (n, (customer, records, name)) in (0..).zip(decisions) {
+        let held = take(store, &format!("evt_{n}"), at(n)).await;
+        let adopted = vec![Adoption {
+            id: name.to_owned(),
+            expected_version: 0,
+            had_state: false,
+            links: linked_at("acme", n),
+        }];
+        let decision = Changes { records, adopted, ..changes(&subject(customer), 0, at(n)) };
+        let done = store.commit(&held.lease, &decision).await.expect("commit");
+        assert_eq!(done, Commit::Done);
+    }
+    let other = fixture.other().as_ref();
+    let named = [invoice("in_1", "paid").object(), invoice("in_2", "open").object()];
+    let ids = ["pi_2", "cus_2", "nobody", "cus_1", "cus_1", "pi_1"];
+    let loaded = load_all(other, &live(), &ids, &named).await;
+    let found: Vec<_> = loaded
+        .iter()
+        .map(|it| (it.key.id.as_str(), it.version, it.owner.as_deref(), it.records.len()))
+        .collect();
+    let expected = [
+        ("cus_1", 1, None, 2),
+        ("cus_2", 1, None, 2),
+        ("pi_1", 1, Some("cus_1"), 0),
+        ("pi_2", 1, Some("cus_2"), 0),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(loaded[2].links, linked_at("acme", 0));
+    assert_eq!(loaded[0].records[&named[0]], invoice("in_1", "paid"));
+    assert_eq!(loaded[1].records[&named[0]], invoice("in_1", "open"));
+    assert!(load_all(other, &live(), &[], &named).await.is_empty());
+    assert!(load_all(other, &test_mode(), &ids, &named).await.is_empty());
+    let many: Vec<String> = (0..300).map(|n| format!("x_{n}")).collect();
+    let mut many: Vec<&str> = many.iter().map(String::as_str).collect();
+    many.push("cus_3");
+    let named: Vec<_> = (0..300).map(|n| invoice(&format!("in_{n}"), "open").object()).collect();
+    assert_eq!(load_all(other, &live(), &many, &named).await.len(), 1);
 }

@@ -24,18 +24,21 @@
 //! store may answer [`ErrorKind::Conflict`](stripe_billing_core::ErrorKind::Conflict), which says
 //! that nothing happened; the suite then asks again.
 
+pub mod adopt;
 pub mod cache;
 pub mod calls;
 pub mod claim;
 pub mod commit;
 pub mod inspect;
 pub mod load;
+pub mod maintain;
 pub mod outbox;
 pub mod outbox_keys;
 pub mod parked;
 pub mod receive;
 pub(crate) mod sample;
 pub mod settle;
+pub mod tickets;
 
 mod dice;
 mod race;
@@ -134,8 +137,9 @@ where
 /// Certifies a store: one test per clause of
 /// [`EventStore`](stripe_billing_core::store::EventStore),
 /// [`Outbox`](stripe_billing_core::store::Outbox),
-/// [`CallStore`](stripe_billing_core::store::CallStore) and
-/// [`Inspect`](stripe_billing_core::store::Inspect). Takes the name of an
+/// [`CallStore`](stripe_billing_core::store::CallStore),
+/// [`Inspect`](stripe_billing_core::store::Inspect) and
+/// [`Maintain`](stripe_billing_core::store::Maintain). Takes the name of an
 /// `async fn() -> Option<Fixture>`; see [`conformance`](crate::conformance).
 #[macro_export]
 macro_rules! store_conformance {
@@ -163,6 +167,7 @@ macro_rules! store_conformance {
                 event_store_3_version_and_records_are_of_one_instant,
                 event_store_3_tenants_are_apart,
                 event_store_3_ids_are_compared_exactly,
+                event_store_3_every_stored_id_is_loaded,
             ];
             commit: [
                 event_store_4_everything_is_written_together,
@@ -172,18 +177,39 @@ macro_rules! store_conformance {
                 event_store_4_an_event_is_committed_once,
                 event_store_4_records_are_replaced_and_may_stop_being_current,
                 event_store_4_a_commit_settles_in_every_way,
+                event_store_4_anomalies_are_kept_with_the_event,
+            ];
+            adopt: [
+                event_store_8_a_new_name_points_to_its_subject,
+                event_store_8_a_name_is_pointed_to_another_subject,
+                event_store_8_what_was_known_of_an_id_moves_over,
+                event_store_4_conflict_if_an_adopted_ids_version_moved,
+                event_store_8_a_lost_lease_adopts_nothing,
+                event_store_8_one_of_simultaneous_adoptions_is_done,
+                event_store_8_parked_events_that_move_over_are_released,
+            ];
+            tickets: [
+                event_store_9_a_ticket_is_opened_told_closed_and_opened_again,
+                event_store_9_a_closing_write_opens_none,
+                event_store_9_tickets_are_unique_per_tenant_and_key,
+                event_store_9_simultaneous_writes_are_one_ticket,
+                event_store_9_the_audit_log_keeps_its_lines,
+                inspect_tickets_are_filtered_and_paged,
             ];
             outbox_keys: [
                 event_store_5_the_same_fact_is_kept_once,
                 event_store_5_another_fact_under_the_key_fails_and_writes_nothing,
                 event_store_5_keys_are_unique_per_tenant,
                 event_store_5_simultaneous_commits_keep_one_fact,
+                event_store_5_notices_are_kept_once,
             ];
             settle: [
                 event_store_6_every_settlement_does_what_it_says,
                 event_store_6_an_old_epoch_settles_nothing,
                 event_store_6_an_event_is_settled_once,
                 event_store_6_one_of_simultaneous_settlements_counts,
+                event_store_6_effects_are_written_with_it,
+                event_store_6_effects_are_all_or_nothing_and_fenced,
             ];
             parked: [
                 parked_a_link_releases_its_subjects_events,
@@ -198,6 +224,8 @@ macro_rules! store_conformance {
                 outbox_every_delivery_does_what_it_says,
                 outbox_an_old_epoch_settles_nothing,
                 outbox_the_account_is_that_of_the_claim,
+                outbox_an_entry_is_due_at_its_own_time,
+                outbox_shadow_entries_are_never_claimed,
             ];
             calls: [
                 call_store_begin_inserts_one_row_whoever_races,
@@ -216,6 +244,17 @@ macro_rules! store_conformance {
                 inspect_stats_count_and_know_when_all_is_at_rest,
                 inspect_ids_are_compared_exactly,
                 inspect_ping_answers,
+                inspect_a_subject_is_found_by_all_of_its_names,
+                inspect_notices_are_counted_by_kind,
+            ];
+            maintain: [
+                inspect_stored_events_are_a_range,
+                inspect_events_are_found_by_their_id,
+                maintain_requeue_makes_due_what_is_at_rest,
+                maintain_requeue_takes_a_range,
+                maintain_prune_empties_old_payloads,
+                maintain_prune_finds_what_came_to_rest_late,
+                maintain_erase_forgets_a_subject,
             ];
         }
     };
@@ -264,17 +303,20 @@ mod tests {
     fn the_macros_run_every_case() {
         let macros = include_str!("mod.rs");
         let areas = [
+            include_str!("adopt.rs"),
             include_str!("cache.rs"),
             include_str!("calls.rs"),
             include_str!("claim.rs"),
             include_str!("commit.rs"),
             include_str!("inspect.rs"),
             include_str!("load.rs"),
+            include_str!("maintain.rs"),
             include_str!("outbox.rs"),
             include_str!("outbox_keys.rs"),
             include_str!("parked.rs"),
             include_str!("receive.rs"),
             include_str!("settle.rs"),
+            include_str!("tickets.rs"),
         ];
         let mut cases = 0;
         for area in areas {
@@ -284,6 +326,6 @@ mod tests {
                 cases += 1;
             }
         }
-        assert!(cases > 60, "only {cases} cases were found");
+        assert!(cases > 85, "only {cases} cases were found");
     }
 }

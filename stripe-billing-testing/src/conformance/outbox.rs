@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use stripe_billing_core::SubjectKey;
-use stripe_billing_core::changes::{Changes, OutboxEntry};
+use stripe_billing_core::changes::{Changes, Effects, OutboxEntry, Settlement};
 use stripe_billing_core::queue::Lease;
-use stripe_billing_core::store::{ClaimedEntry, Commit, Delivery, Store};
+use stripe_billing_core::store::{ClaimedEntry, Commit, Delivery, Settled, Store};
 
 use super::Fixture;
 use super::race::{insist, race};
@@ -133,6 +133,7 @@ pub async fn outbox_every_delivery_does_what_it_says(fixture: &Fixture) {
     let resting = [
         ("evt_1", "sub_1", Delivery::Done, "done"),
         ("evt_2", "sub_2", Delivery::Dead(failure()), "dead"),
+        ("evt_d", "sub_d", Delivery::Dropped, "dropped"),
     ];
     for (id, subscription, delivery, status) in resting {
         tell(store, &key, id, vec![started(subscription)], 0).await;
@@ -201,4 +202,56 @@ pub async fn outbox_the_account_is_that_of_the_claim(fixture: &Fixture) {
         let fact = take_fact(store, now + 1).await;
         assert_eq!(fact.account.as_deref(), account);
     }
+}
+
+/// An entry with a time of its own is not claimed before it, and one without is due at once.
+pub async fn outbox_an_entry_is_due_at_its_own_time(fixture: &Fixture) {
+    let store = fixture.node().as_ref();
+    let key = subject("cus_1");
+    let later = OutboxEntry { due: Some(at(500)), ..started("sub_later") };
+    let past = OutboxEntry { due: Some(at(-500)), ..started("sub_past") };
+    tell(store, &key, "evt_1", vec![later, started("sub_now"), past], 0).await;
+    let other = fixture.other().as_ref();
+    assert_eq!(keys(&claim_outbox(other, at(0)).await).len(), 2);
+    let stats = store.stats(at(499)).await.expect("stats");
+    assert_eq!(stats.outbox.get("pending"), Some(&1));
+    for fact in claim_outbox(other, at(499)).await {
+        // The leases of the two ran out.
+        assert_ne!(fact.entry.key, started("sub_later").key);
+        assert!(settle(store, &fact.lease, &Delivery::Done, 499).await);
+    }
+    // Told again without a time it stays as it is.
+    tell(store, &key, "evt_2", vec![started("sub_later")], 499).await;
+    assert!(claim_outbox(other, at(499)).await.is_empty());
+    let fact = take_fact(other, 500).await;
+    assert_eq!((fact.entry.key, fact.entry.message), {
+        let entry = started("sub_later");
+        (entry.key, entry.message)
+    });
+}
+
+/// What is told in shadow is kept and never claimed, whether it has a time or not.
+pub async fn outbox_shadow_entries_are_never_claimed(fixture: &Fixture) {
+    let store = fixture.node().as_ref();
+    let key = subject("cus_1");
+    let shadow = || Effects {
+        shadow: true,
+        ..telling(vec![started("sub_1"), OutboxEntry { due: Some(at(500)), ..started("sub_2") }])
+    };
+    let held = take_of(store, key.tenant.clone(), "evt_1", at(0)).await;
+    let decision = Changes { effects: shadow(), ..changes(&key, 0, at(0)) };
+    let done = store.commit(&held.lease, &decision).await.expect("commit");
+    assert_eq!(done, Commit::Done);
+    let held = take_of(store, key.tenant.clone(), "evt_2", at(1)).await;
+    let effects = Effects { shadow: true, ..telling(vec![started("sub_3")]) };
+    let settled = Settled { settlement: Settlement::Processed, subject: None, effects, now: at(1) };
+    assert!(store.settle(&held.lease, &settled).await.expect("settle"));
+    let other = fixture.other().as_ref();
+    assert!(claim_outbox(other, at(86_400 * 365)).await.is_empty());
+    let stats = other.stats(at(86_400)).await.expect("stats");
+    assert_eq!(stats.outbox, [("shadow".to_owned(), 3)].into());
+    assert!(stats.idle, "what is in shadow is at rest");
+    // Told for real later on, it is there already.
+    tell(store, &key, "evt_3", vec![started("sub_1")], 2).await;
+    assert!(claim_outbox(other, at(10)).await.is_empty());
 }

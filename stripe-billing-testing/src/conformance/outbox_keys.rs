@@ -1,14 +1,15 @@
 //! `EventStore` clause 5: the keys of facts.
 
 use stripe_billing_core::ErrorKind;
-use stripe_billing_core::changes::Changes;
+use stripe_billing_core::changes::{Changes, OutboxEntry};
+use stripe_billing_core::notice::NoticeKind;
 use stripe_billing_core::store::Commit;
 
 use super::Fixture;
 use super::race::{insist, race};
 use super::sample::{
-    at, changes, claim, claim_outbox, connected, current, event, keys, live, load, paid, started,
-    subject, subject_of, subscription, summary, take, take_of, telling, test_mode,
+    at, changes, claim, claim_outbox, connected, current, event, keys, live, load, notice, paid,
+    started, subject, subject_of, subscription, summary, take, take_of, telling, test_mode,
 };
 
 /// The same fact again, in one commit or in another one, from any subject of the tenant, is no
@@ -119,4 +120,30 @@ pub async fn event_store_5_simultaneous_commits_keep_one_fact(fixture: &Fixture)
     let facts = claim_outbox(fixture.node().as_ref(), at(3)).await;
     assert_eq!(facts.len(), 1);
     assert_eq!(facts[0].entry, paid("in_1", 1_500));
+}
+
+/// Notices have keys as facts do: the same again, at another time, is no error; another under the
+/// key fails, and so does a fact.
+pub async fn event_store_5_notices_are_kept_once(fixture: &Fixture) {
+    let store = fixture.node().as_ref();
+    let key = subject("cus_1");
+    let first = notice(NoticeKind::Receipt, "in_1", "");
+    let again = OutboxEntry { due: Some(at(900)), ..first.clone() };
+    for (version, outbox) in (0..).zip([vec![first.clone()], vec![again.clone(), again]]) {
+        let held = take(store, &format!("evt_{version}"), at(version)).await;
+        let decision = Changes { effects: telling(outbox), ..changes(&key, version, at(version)) };
+        let done = store.commit(&held.lease, &decision).await.expect("commit");
+        assert_eq!(done, Commit::Done);
+    }
+    let held = take(store, "evt_9", at(9)).await;
+    let another = OutboxEntry { key: first.key.clone(), ..notice(NoticeKind::Refund, "in_1", "") };
+    let fact = OutboxEntry { key: first.key.clone(), ..started("sub_1") };
+    for wrong in [another, fact] {
+        let decision = Changes { effects: telling(vec![wrong]), ..changes(&key, 2, at(9)) };
+        let error = store.commit(&held.lease, &decision).await.expect_err("another message");
+        assert_eq!(error.kind(), ErrorKind::KeyReused, "{error}");
+    }
+    let told = claim_outbox(fixture.other().as_ref(), at(9)).await;
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].entry, first);
 }

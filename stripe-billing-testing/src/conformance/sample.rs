@@ -4,13 +4,19 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use stripe_billing_core::catalog::Link;
-use stripe_billing_core::changes::{Changes, Effects, OutboxEntry, RecordWrite, Settlement};
+use stripe_billing_core::changes::{
+    AuditEntry, Changes, Effects, OutboxEntry, RecordWrite, Settlement,
+};
+use stripe_billing_core::notice::{Notice, NoticeKind};
 use stripe_billing_core::queue::{ClaimRequest, ErrorClass, Failure};
-use stripe_billing_core::state::{LinkSource, Links, ObjectRef, Patch, Record, Subject};
+use stripe_billing_core::state::{
+    LinkSource, Links, ObjectKind, ObjectRef, Patch, Record, Subject,
+};
 use stripe_billing_core::store::{
     ClaimedEntry, ClaimedEvent, EventQuery, EventSummary, LoadRequest, ReceivedEvent, Store,
 };
 use stripe_billing_core::stripe::Event;
+use stripe_billing_core::ticket::{TicketKind, TicketPriority, TicketWrite};
 use stripe_billing_core::webhook::EventKind;
 use stripe_billing_core::{DomainEvent, EventKey, SubjectKey, Tenant};
 
@@ -262,6 +268,41 @@ pub(crate) fn paid(invoice: &str, total: i64) -> OutboxEntry {
         currency: Some("usd".to_owned()),
     };
     OutboxEntry::from(event)
+}
+
+/// A notice about an invoice, told in a way of its own.
+pub(crate) fn notice(kind: NoticeKind, invoice: &str, detail: &str) -> OutboxEntry {
+    OutboxEntry::from(Notice {
+        kind,
+        object: Some(ObjectRef::new(ObjectKind::Invoice, invoice)),
+        detail: detail.to_owned(),
+    })
+}
+
+/// Opens a ticket, or tells of it.
+pub(crate) fn opening(key: &str) -> TicketWrite {
+    TicketWrite {
+        key: key.to_owned(),
+        kind: TicketKind::Dispute,
+        priority: TicketPriority::Normal,
+        open: true,
+        object: None,
+        event: Some("evt_1".to_owned()),
+        title: "A payment is disputed".to_owned(),
+        due_by: None,
+    }
+}
+
+/// A line for the audit log.
+pub(crate) fn audited(action: &str) -> AuditEntry {
+    AuditEntry {
+        actor: "stripe:evt_1".to_owned(),
+        action: action.to_owned(),
+        object: ObjectRef::new(ObjectKind::Subscription, "sub_1"),
+        before: None,
+        after: Some("active".to_owned()),
+        reason: None,
+    }
 }
 
 pub(crate) fn failure() -> Failure {

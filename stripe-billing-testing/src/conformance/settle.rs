@@ -1,12 +1,16 @@
 //! `EventStore` clause 6: `settle`.
 
-use stripe_billing_core::changes::{Effects, IgnoreReason, ParkReason, Settlement};
+use stripe_billing_core::ErrorKind;
+use stripe_billing_core::changes::{Effects, IgnoreReason, OutboxEntry, ParkReason, Settlement};
+use stripe_billing_core::notice::{Notice, NoticeKind};
 use stripe_billing_core::queue::Lease;
-use stripe_billing_core::store::{EventSummary, Settled, Store};
+use stripe_billing_core::store::{AuditQuery, EventSummary, Settled, Store, TicketQuery};
 
 use super::Fixture;
 use super::race::{insist, race};
-use super::sample::{LEASE, at, claim, failure, retake, summary, take};
+use super::sample::{
+    LEASE, at, audited, claim, claim_outbox, failure, opening, paid, retake, summary, take,
+};
 
 const LATER: i64 = 86_400 * 30;
 
@@ -128,4 +132,85 @@ pub async fn event_store_6_one_of_simultaneous_settlements_counts(fixture: &Fixt
     .await;
     assert_eq!(answers.into_iter().filter(|counts| *counts).count(), 1);
     assert_eq!(summary(fixture.node().as_ref(), "evt_1").await.attempts, 1);
+}
+
+/// A settlement's messages, tickets and lines of the log are written with it, about the subject that
+/// it names, or the event's, or else under the event's id.
+pub async fn event_store_6_effects_are_written_with_it(fixture: &Fixture) {
+    let store = fixture.node().as_ref();
+    let cases =
+        [("evt_1", Some("cus_1"), "cus_1"), ("evt_2", None, "evt_2"), ("evt_3", None, "cus_3")];
+    for (n, (id, about, expected)) in (0..).zip(cases) {
+        let mut held = take(store, id, at(n)).await;
+        if expected == "cus_3" {
+            let subject = Some("cus_3".to_owned());
+            let settlement = Settlement::Released;
+            let first = Settled { settlement, subject, effects: Effects::default(), now: at(n) };
+            assert!(store.settle(&held.lease, &first).await.expect("settle"));
+            held = retake(store, id, at(n)).await;
+        }
+        let settled = with_effects(about, vec![dead(id)], n);
+        assert!(store.settle(&held.lease, &settled).await.expect("settle"));
+        assert_eq!(summary(store, id).await.status, "dead");
+        let told = claim_outbox(fixture.other().as_ref(), at(n)).await;
+        assert_eq!(told.len(), 1);
+        assert_eq!((told[0].subject.id.as_str(), &told[0].account), (expected, &None));
+        assert_eq!(told[0].entry, dead(id));
+        let query =
+            TicketQuery { subject: Some(expected.to_owned()), limit: 9, ..TicketQuery::default() };
+        assert_eq!(store.tickets(&query).await.expect("tickets").len(), 1);
+        let query =
+            AuditQuery { subject: Some(expected.to_owned()), limit: 9, ..AuditQuery::default() };
+        assert_eq!(store.audit(&query).await.expect("audit").len(), 1);
+    }
+}
+
+/// Whoever lost the lease writes no effects, nor does one who settles twice; and where a key stands
+/// for another message neither the effects nor the settlement are written.
+pub async fn event_store_6_effects_are_all_or_nothing_and_fenced(fixture: &Fixture) {
+    let store = fixture.node().as_ref();
+    let held = take(store, "evt_1", at(0)).await;
+    let first = with_effects(None, vec![paid("in_1", 1)], 1);
+    let lost = Lease { epoch: held.lease.epoch - 1, ..held.lease };
+    assert!(!store.settle(&lost, &first).await.expect("settle"));
+    assert_effects(store, 0).await;
+    assert!(store.settle(&held.lease, &first).await.expect("settle"));
+    assert_effects(store, 1).await;
+    let again = with_effects(None, vec![paid("in_9", 1)], 1);
+    assert!(!store.settle(&held.lease, &again).await.expect("settle"));
+    assert_effects(store, 1).await;
+
+    let held = take(store, "evt_2", at(2)).await;
+    let reused = with_effects(None, vec![paid("in_2", 1), paid("in_1", 99)], 2);
+    let error = store.settle(&held.lease, &reused).await.expect_err("the key is another's");
+    assert_eq!(error.kind(), ErrorKind::KeyReused, "{error}");
+    assert_effects(store, 1).await;
+    assert_eq!(summary(store, "evt_2").await.status, "processing");
+    let known = with_effects(None, vec![paid("in_1", 1)], 3);
+    assert!(store.settle(&held.lease, &known).await.expect("settle"), "it still holds the lease");
+    assert_eq!(claim_outbox(store, at(9)).await.len(), 1, "the same message is there once");
+}
+
+fn dead(id: &str) -> OutboxEntry {
+    OutboxEntry::from(Notice { kind: NoticeKind::EventDead, object: None, detail: id.to_owned() })
+}
+
+fn with_effects(about: Option<&str>, outbox: Vec<OutboxEntry>, now: i64) -> Settled {
+    let effects = Effects {
+        outbox,
+        shadow: false,
+        tickets: vec![opening(&format!("dead_event:{now}"))],
+        audit: vec![audited("event.dead")],
+    };
+    let settlement = Settlement::Dead(failure());
+    Settled { settlement, subject: about.map(str::to_owned), effects, now: at(now) }
+}
+
+async fn assert_effects(store: &dyn Store, count: usize) {
+    let query = TicketQuery { limit: 9, ..TicketQuery::default() };
+    assert_eq!(store.tickets(&query).await.expect("tickets").len(), count);
+    let query = AuditQuery { limit: 9, ..AuditQuery::default() };
+    assert_eq!(store.audit(&query).await.expect("audit").len(), count);
+    let stats = store.stats(at(0)).await.expect("stats");
+    assert_eq!(stats.outbox.values().sum::<u64>(), count as u64);
 }

@@ -1,5 +1,6 @@
 //! A store that counts what it is asked, so that a run can say what it did and when it is done.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
@@ -9,10 +10,12 @@ use stripe_billing_core::changes::{Changes, Settlement};
 use stripe_billing_core::queue::{ClaimRequest, Lease};
 use stripe_billing_core::state::Subject;
 use stripe_billing_core::store::{
-    Call, CallStore, ClaimedEntry, ClaimedEvent, Commit, Delivery, EventQuery, EventStore,
-    EventSummary, Inspect, LoadRequest, Outbox, Receipt, ReceivedEvent, Settled, Stats,
+    AuditLine, AuditQuery, Call, CallStore, ClaimedEntry, ClaimedEvent, Commit, Delivery,
+    EventQuery, EventRange, EventStore, EventSummary, Inspect, LoadRequest, Maintain, Outbox,
+    Receipt, ReceivedEvent, Records, Settled, Stats, StoredEvent, TicketQuery,
 };
-use stripe_billing_core::{AccountKey, StoreError};
+use stripe_billing_core::ticket::Ticket;
+use stripe_billing_core::{AccountKey, StoreError, SubjectKey, Tenant};
 use stripe_billing_seaorm::SeaOrmStore;
 use tokio::sync::Notify;
 
@@ -106,7 +109,7 @@ impl EventStore for Counted {
         self.store.claim(request).await
     }
 
-    async fn load(&self, request: &LoadRequest) -> Result<Subject, StoreError> {
+    async fn load(&self, request: &LoadRequest) -> Result<Vec<Subject>, StoreError> {
         one(&self.counts.loads);
         self.store.load(request).await
     }
@@ -197,12 +200,42 @@ impl Inspect for Counted {
         &self,
         account: &AccountKey,
         livemode: Option<bool>,
+        records: Records,
     ) -> Result<Vec<Subject>, StoreError> {
-        self.store.subjects_of(account, livemode).await
+        self.store.subjects_of(account, livemode, records).await
+    }
+
+    async fn subject(&self, key: &SubjectKey) -> Result<Option<Subject>, StoreError> {
+        self.store.subject(key).await
+    }
+
+    async fn notices(
+        &self,
+        tenant: &Tenant,
+        subjects: &[String],
+        now: DateTime<Utc>,
+    ) -> Result<BTreeMap<String, u64>, StoreError> {
+        self.store.notices(tenant, subjects, now).await
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Vec<EventSummary>, StoreError> {
         self.store.events(query).await
+    }
+
+    async fn events_by_id(&self, id: &str) -> Result<Vec<StoredEvent>, StoreError> {
+        self.store.events_by_id(id).await
+    }
+
+    async fn stored_events(&self, range: &EventRange) -> Result<Vec<StoredEvent>, StoreError> {
+        self.store.stored_events(range).await
+    }
+
+    async fn tickets(&self, query: &TicketQuery) -> Result<Vec<Ticket>, StoreError> {
+        self.store.tickets(query).await
+    }
+
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditLine>, StoreError> {
+        self.store.audit(query).await
     }
 
     async fn stats(&self, now: DateTime<Utc>) -> Result<Stats, StoreError> {
@@ -211,5 +244,20 @@ impl Inspect for Counted {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.store.ping().await
+    }
+}
+
+#[async_trait]
+impl Maintain for Counted {
+    async fn requeue(&self, range: &EventRange, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        self.store.requeue(range, now).await
+    }
+
+    async fn prune(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
+        self.store.prune(before, limit).await
+    }
+
+    async fn erase(&self, subject: &SubjectKey) -> Result<u64, StoreError> {
+        self.store.erase(subject).await
     }
 }
