@@ -21,7 +21,8 @@ pub use customers::{
     customer_after_subscription, customer_deleted, entitlements, payment_methods, source_expiring,
 };
 pub use dunning::{
-    renewal_recovers, renewal_uncollectible, renewal_unpaid_canceled, renewal_unpaid_kept,
+    first_payment_expires, renewal_confirmed, renewal_recovers, renewal_uncollectible,
+    renewal_unpaid_canceled, renewal_unpaid_kept,
 };
 pub use invoices::{manual_invoice, overdue_then_paid, void_and_reissue};
 pub use packs::{
@@ -54,7 +55,7 @@ const NOTES: &[(&str, &str)] = &[(ACCOUNT_KEY, ACCOUNT)];
 pub type History = fn(Shape) -> Vec<Bytes>;
 
 /// Every history, by name.
-pub const ALL: [(&str, History); 33] = [
+pub const ALL: [(&str, History); 35] = [
     ("sign_up", sign_up),
     ("cancel", cancel),
     ("failed_renewal", failed_renewal),
@@ -66,6 +67,8 @@ pub const ALL: [(&str, History); 33] = [
     ("session_expired", session_expired),
     ("trial_to_paid", trial_to_paid),
     ("renewal_recovers", renewal_recovers),
+    ("renewal_confirmed", renewal_confirmed),
+    ("first_payment_expires", first_payment_expires),
     ("renewal_unpaid_canceled", renewal_unpaid_canceled),
     ("renewal_unpaid_kept", renewal_unpaid_kept),
     ("renewal_uncollectible", renewal_uncollectible),
@@ -259,6 +262,8 @@ mod tests {
             for (history, expected) in [
                 (trial_to_paid as History, State::Active),
                 (renewal_recovers, State::Active),
+                (renewal_confirmed, State::Active),
+                (first_payment_expires, State::Expired),
                 (renewal_unpaid_canceled, State::Canceled),
                 (renewal_unpaid_kept, State::Unpaid),
                 (renewal_uncollectible, State::PastDue),

@@ -14,7 +14,7 @@ pub enum Shape {
     /// `2025-03-31.basil`: periods on the items only, the subscription in the invoice's parent, no
     /// payment on the invoice and no invoice on the payment.
     Basil,
-    /// `2025-08-27.basil`: subscriptions name their billing mode.
+    /// `2025-08-27.basil`: the last of its kind; billing thresholds are back.
     BasilAugust,
     /// `2025-12-15.clover`: flexible billing by default; `customer_account` beside `customer`.
     Clover,

@@ -217,6 +217,8 @@ pub(super) struct Subscription {
     pub(super) pause_collection: Option<(&'static str, Option<i64>)>,
     /// Why and since when the status is `paused`.
     pub(super) paused: Option<(&'static str, i64)>,
+    /// The invoice that ends the pause once it is paid.
+    pub(super) resumption: Option<String>,
     pub(super) default_payment_method: Option<String>,
     pub(super) latest_invoice: Option<String>,
     pub(super) metadata: Metadata,

@@ -42,12 +42,18 @@ fn downgrade(object: &str, map: &mut Map<String, Value>, version: &ApiVersion) {
             map.insert("invoice".to_owned(), invoice);
             drop_keys(map, &["presentment_details", "customer_account"]);
         }
+        "payment_intent" if version.before("2025-12-15") => {
+            drop_keys(map, &["customer_account"]);
+        }
         "checkout.session" => {
             if version.before("2026-03-25") {
                 map.insert("ui_mode".to_owned(), json!("hosted"));
             }
+            if version.before("2025-12-15") {
+                drop_keys(map, &["customer_account"]);
+            }
             if version.is_before_basil() {
-                drop_keys(map, &["collected_information", "customer_account", "wallet_options"]);
+                drop_keys(map, &["collected_information", "wallet_options"]);
                 map.insert("shipping_details".to_owned(), Value::Null);
             }
         }
@@ -135,6 +141,7 @@ fn invoice(map: &mut Map<String, Value>, version: &ApiVersion) {
     }
     drop_keys(map, &["parent", "total_taxes", "amount_overpaid"]);
     if version.before("2024-04-10") {
+        drop_keys(map, &["rendering"]);
         map.insert("rendering_options".to_owned(), Value::Null);
     }
 }

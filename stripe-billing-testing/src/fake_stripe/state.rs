@@ -77,6 +77,7 @@ pub(super) enum Due {
     SessionExpires(String),
     Upcoming(String),
     ResumeCollection(String),
+    ResumptionExpires(String),
     /// A delayed payment of a session arrives, or does not.
     Settle {
         session: String,

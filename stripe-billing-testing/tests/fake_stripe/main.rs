@@ -12,5 +12,6 @@ mod open_invoices;
 mod pauses;
 mod payments;
 mod returned;
+mod shapes;
 mod support;
 mod thin;

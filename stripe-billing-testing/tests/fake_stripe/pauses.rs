@@ -119,8 +119,33 @@ async fn a_paused_subscription_has_no_periods_until_it_is_resumed() {
         ]
     );
     assert!(fake.resume_subscription(&sub).is_err());
+    let first = fake.latest_invoice(&sub);
     fake.advance(days(32)).await;
-    assert_eq!(status(&fake, &fake.latest_invoice(&sub).unwrap()), "paid", "it renews again");
+    assert_ne!(fake.latest_invoice(&sub), first, "it renews again");
+}
+
+#[tokio::test]
+async fn a_pause_ends_when_its_invoice_is_paid_and_not_before() {
+    let fake = fake().await;
+    let (customer, sub) = subscriber(&fake, Card::FailsOnRenewal);
+    fake.pause_subscription(&sub).unwrap();
+    let _ = fake.take_events();
+    assert_eq!(fake.resume_subscription(&sub).unwrap()["status"], "paused");
+    let kinds = taken(&fake);
+    assert_eq!(kinds.last(), Some(&"invoice.payment_failed"));
+    assert!(!kinds.contains(&"customer.subscription.resumed"));
+    fake.advance(23 * HOUR).await;
+    assert_eq!(taken(&fake), ["invoice.voided"], "nobody paid in time");
+    assert_eq!(status(&fake, &sub), "paused");
+
+    fake.resume_subscription(&sub).unwrap();
+    let opened = last(&fake, "invoice.finalized")["data"]["object"]["id"].clone();
+    fake.set_card(&customer, Card::Good).unwrap();
+    assert_eq!(status(&fake, &sub), "paused");
+    fake.pay_invoice(opened.as_str().unwrap()).unwrap();
+    assert_eq!(taken(&fake).last(), Some(&"customer.subscription.resumed"));
+    assert_eq!(status(&fake, &sub), "active");
+    assert_eq!(fake.latest_invoice(&sub), opened.as_str().map(str::to_owned));
 }
 
 #[tokio::test]

@@ -90,6 +90,27 @@ async fn a_debit_that_bounces_leaves_the_session_unpaid() {
 }
 
 #[tokio::test]
+async fn the_hosted_page_takes_a_debit() {
+    let fake = fake().await;
+    let api = Api::new(&fake);
+    let session = pack_session(&api, &[]).await;
+    let url = fake.object(&session).unwrap()["url"].as_str().unwrap().to_owned();
+    assert!(api.page(&url, None).await.text.contains("debit_arrives"));
+    let form = [("email", "eve@example.com"), ("card", "debit_arrives")];
+    assert_eq!(api.page(&url, Some(&form)).await.status, 303);
+    let object = fake.object(&session).unwrap();
+    assert_eq!(
+        (&object["payment_status"], &object["customer_details"]["email"]),
+        (&json!("unpaid"), &json!("eve@example.com"))
+    );
+    fake.advance(days(3)).await;
+    assert_eq!(fake.object(&session).unwrap()["payment_status"], "paid");
+    let plan = api.subscribe_session(&[]).await;
+    let page = api.page(plan["url"].as_str().unwrap(), None).await;
+    assert!(!page.text.contains("debit_arrives"), "a subscription takes cards here");
+}
+
+#[tokio::test]
 async fn a_coupon_over_everything_needs_no_payment() {
     let fake = builder().coupon("FREE", 100).coupon("THIRD", 33).start().await.unwrap();
     let api = Api::new(&fake);

@@ -52,6 +52,41 @@ pub fn renewal_recovers(shape: Shape) -> Vec<Bytes> {
     story.events
 }
 
+/// A renewal that the customer has to confirm: past due until they do, a day later. Ends active,
+/// paid to the end of the second period.
+pub fn renewal_confirmed(shape: Shape) -> Vec<Bytes> {
+    let mut story = Story::new("renewal_confirmed", shape);
+    let first = story.subscribed();
+    let (renewed, mut bill) = story.renewed(&first);
+    story.finalized(TRIED, &mut bill);
+    story.tell(TRIED, "payment_intent.requires_action", &bill.intent().status("requires_action"));
+    bill.object = bill.object.attempt_count(1).next_payment_attempt(Some(TRIED + 3 * DAY));
+    story.tell(TRIED, "invoice.payment_action_required", &bill.object);
+    story.tell(TRIED, "invoice.payment_failed", &bill.object);
+    let past_due = renewed.clone().status("past_due");
+    story.change(TRIED, &renewed, &past_due);
+    story.collected(TRIED + DAY, &mut bill, 1);
+    story.change(TRIED + DAY, &past_due, &renewed);
+    story.events
+}
+
+/// A subscription whose first payment nobody makes within 23 hours. Ends expired, the invoice
+/// void.
+pub fn first_payment_expires(shape: Shape) -> Vec<Bytes> {
+    let mut story = Story::new("first_payment_expires", shape);
+    let waiting = super::subscription().status("incomplete").default_payment_method(None);
+    story.tell(START, "customer.subscription.created", &waiting);
+    let draft = super::invoice("in_1").status("draft");
+    story.tell(START, "invoice.created", &draft);
+    let mut bill = Bill { id: "in_1", amount: 1_500, object: draft };
+    story.finalized(START, &mut bill);
+    let at = START + 23 * 3_600;
+    let expired = waiting.clone().status("incomplete_expired").ended_at(Some(at));
+    story.change(at, &waiting, &expired);
+    story.tell(at, "invoice.voided", &bill.object.voided(at));
+    story.events
+}
+
 /// A renewal that fails until the end, where the account cancels. Ends canceled, the invoice open.
 pub fn renewal_unpaid_canceled(shape: Shape) -> Vec<Bytes> {
     let (mut story, past_due, bill) = exhausted("renewal_unpaid_canceled", shape);

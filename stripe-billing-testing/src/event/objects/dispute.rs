@@ -49,7 +49,7 @@ impl DisputeObject {
         payment_intent: Option<&str> => |id| owned(id);
         /// `warning_needs_response`, `warning_under_review` and `warning_closed` for an inquiry,
         /// which moves no money; `needs_response`, `under_review`, `won`, `lost`; `prevented` from
-        /// clover on; `appeal_needs_response` and `appeal_under_review` from 2026-10-28 on.
+        /// 2025-08-27 on; `appeal_needs_response` and `appeal_under_review` from 2026-10-28 on.
         status: &str => |status| status.to_owned();
         /// `fraudulent`, `product_not_received`, ...
         reason: &str => |reason| reason.to_owned();
@@ -67,8 +67,8 @@ impl DisputeObject {
         livemode: bool => |live| live;
     }
 
-    /// The object in a shape.
-    pub fn render(&self, shape: Shape) -> Value {
+    /// The object: versions differ in the statuses there are, not in its shape.
+    pub fn render(&self, _: Shape) -> Value {
         let moves = [(self.withdrawn, -self.amount, 1_500), (self.reinstated, self.amount, 0)];
         let transactions: Vec<Value> = moves
             .iter()
@@ -86,27 +86,19 @@ impl DisputeObject {
             "prevented" => "resolution",
             _ => "chargeback",
         };
-        let mut dispute = json!({
+        json!({
             "id": self.id, "object": "dispute", "amount": self.amount,
             "balance_transactions": transactions, "charge": self.charge,
             "created": self.created, "currency": self.currency,
-            "evidence": {},
+            "enhanced_eligibility_types": [], "evidence": {},
             "evidence_details": {"due_by": self.due_by, "has_evidence": self.submissions > 0,
                 "past_due": false, "submission_count": self.submissions},
             "is_charge_refundable": inquiry, "livemode": self.livemode, "metadata": {},
-            "payment_intent": self.payment_intent, "reason": self.reason, "status": self.status,
-        });
-        if shape == Shape::Old {
-            dispute["balance_transaction"] =
-                dispute["balance_transactions"].get(0).map_or(Value::Null, |row| row["id"].clone());
-        } else {
-            dispute["payment_method_details"] = json!({"type": "card",
-                "card": {"brand": "visa", "case_type": case, "network_reason_code": "10.4"}});
-        }
-        if shape >= Shape::Acacia {
-            dispute["enhanced_eligibility_types"] = json!([]);
-        }
-        dispute
+            "payment_intent": self.payment_intent,
+            "payment_method_details": {"type": "card",
+                "card": {"brand": "visa", "case_type": case, "network_reason_code": "10.4"}},
+            "reason": self.reason, "status": self.status,
+        })
     }
 }
 

@@ -73,13 +73,10 @@ impl LineObject {
         let mut line = json!({
             "id": self.id, "object": "line_item", "amount": self.amount,
             "currency": of.currency, "description": self.description, "discount_amounts": [],
-            "discountable": !self.proration, "discounts": [], "livemode": of.livemode,
+            "discountable": !self.proration, "discounts": [], "invoice": of.invoice, "livemode": of.livemode,
             "metadata": self.metadata.as_ref().unwrap_or(of.metadata),
             "period": {"end": self.period.1, "start": self.period.0}, "quantity": self.quantity,
         });
-        if shape >= Shape::Autumn2023 {
-            line["invoice"] = json!(of.invoice);
-        }
         if shape >= Shape::Dahlia {
             line["quantity_decimal"] = json!(self.quantity.map(|count| count.to_string()));
         }

@@ -58,7 +58,7 @@ impl PaymentMethodObject {
     /// The object in a shape.
     pub fn render(&self, shape: Shape) -> Value {
         let mut method = json!({
-            "id": self.id, "object": "payment_method",
+            "id": self.id, "object": "payment_method", "allow_redisplay": "limited",
             "billing_details": {"address": null, "email": "jane@example.test",
                 "name": "Jane Doe", "phone": null},
             "created": self.created, "customer": self.customer, "livemode": self.livemode,
@@ -69,9 +69,6 @@ impl PaymentMethodObject {
             "link" => json!({"email": "jane@example.test"}),
             _ => json!({"last4": self.last4}),
         };
-        if shape >= Shape::OldExtended {
-            method["allow_redisplay"] = json!("limited");
-        }
         if shape >= Shape::Clover {
             method["customer_account"] = Value::Null;
         }

@@ -210,7 +210,8 @@ impl SubscriptionObject {
         if shape != Shape::Basil {
             subscription["billing_thresholds"] = Value::Null;
         }
-        if shape >= Shape::BasilAugust {
+        // Named by basil, and seen in payloads of 2024 versions that were written since.
+        if shape >= Shape::OldExtended {
             let mode = if shape < Shape::Clover { "classic" } else { "flexible" };
             subscription["billing_mode"] = json!({"type": mode, "updated_at": self.created});
         }

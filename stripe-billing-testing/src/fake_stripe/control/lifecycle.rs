@@ -28,7 +28,8 @@ impl FakeStripe {
         self.inner.with(|state| state.resume_collection(subscription))
     }
 
-    /// Pauses the subscription itself: its status is `paused`, without periods and invoices.
+    /// Pauses the subscription itself: its status is `paused`, without periods and invoices. Other
+    /// than at Stripe, there is no credit for the time that is left.
     ///
     /// # Errors
     /// When the subscription is unknown, has ended, or cannot be paused.
@@ -36,10 +37,11 @@ impl FakeStripe {
         self.inner.with(|state| state.pause(subscription, "pause_requested"))
     }
 
-    /// Resumes a subscription that is `paused`: a new period begins, and its invoice is paid.
+    /// Resumes a subscription that is `paused`: once the invoice of a new period is paid. The
+    /// subscription as it is then; still `paused` when the bank refuses.
     ///
     /// # Errors
-    /// A card error when the bank refuses; when the subscription is not paused.
+    /// When the subscription is not paused, or there is nothing to charge.
     pub fn resume_subscription(&self, subscription: &str) -> Result<Value, ApiError> {
         self.inner.with(|state| state.unpause(subscription))
     }

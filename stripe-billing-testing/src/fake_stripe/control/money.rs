@@ -69,7 +69,7 @@ impl FakeStripe {
         session: &str,
         debit: Debit,
     ) -> Result<Completed, ApiError> {
-        self.inner.with(|state| state.submit_debit(session, debit))
+        self.inner.with(|state| state.submit_debit(session, debit, None))
     }
 
     /// Refunds `amount` minor units, or all that is left, of a charge or payment intent; the

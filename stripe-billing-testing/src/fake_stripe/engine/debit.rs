@@ -24,6 +24,7 @@ impl State {
         &mut self,
         id: &str,
         debit: Debit,
+        email: Option<&str>,
     ) -> Result<Completed, ApiError> {
         let session = self.open_session(id)?;
         let total = session.total();
@@ -32,7 +33,7 @@ impl State {
                 "This fake takes bank debits only for one-time payments of more than nothing.",
             ));
         }
-        let email = self.email_for(&session, None);
+        let email = self.email_for(&session, email);
         let key = self.ids.uuid();
         let cause = Cause { request_id: None, idempotency_key: Some(key) };
         let cause = std::mem::replace(&mut self.cause, cause);

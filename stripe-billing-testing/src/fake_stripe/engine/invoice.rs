@@ -150,6 +150,7 @@ impl State {
         let Some(sub) = self.invoice(invoice)?.subscription.clone() else {
             return Ok(());
         };
+        self.end_pause(&sub, invoice)?;
         let owing = self
             .invoices
             .iter()

@@ -44,6 +44,7 @@ impl State {
             Due::SessionExpires(id) => self.expire_session_if_due(&id),
             Due::Upcoming(id) => self.announce_renewal(&id),
             Due::ResumeCollection(id) => self.resume_collection_if_due(&id),
+            Due::ResumptionExpires(id) => self.expire_resumption(&id),
             Due::Settle { session, arrives } => self.settle_debit(&session, arrives),
             Due::RefundArrives(id) => self.refund_arrives(&id),
             Due::RefundFails(id) => self.fail_refund(&id),

@@ -21,7 +21,10 @@ impl State {
             invoice.auto_advance = false;
             invoice.next_payment_attempt = None;
         })?;
-        Ok(())
+        match self.invoice(id)?.subscription.clone() {
+            Some(sub) => self.end_pause(&sub, id),
+            None => Ok(()),
+        }
     }
 
     /// An invoice that waits for its money.

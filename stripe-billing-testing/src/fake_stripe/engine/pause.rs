@@ -2,12 +2,13 @@
 
 use serde_json::Value;
 
-use super::{collect::Collect, invoice::NewInvoice};
+use super::{HOUR, collect::Collect, invoice::NewInvoice};
 use crate::fake_stripe::{
     calendar::next_boundary,
     error::ApiError,
     model::{Status, Subscription},
     state::{Due, State},
+    table::Resource,
 };
 
 impl State {
@@ -57,7 +58,8 @@ impl State {
         Ok(())
     }
 
-    /// The subscription itself rests: no periods and no invoices.
+    /// The subscription itself rests: no periods and no invoices. Other than Stripe, the fake gives
+    /// no credit for the time that is left.
     pub(in crate::fake_stripe) fn pause(
         &mut self,
         id: &str,
@@ -77,7 +79,8 @@ impl State {
         Ok(after)
     }
 
-    /// A new period begins now, if its invoice can be paid.
+    /// Draws up the invoice of a new period. The subscription is active once that is paid or
+    /// written off, and stays paused if nobody pays it within 23 hours.
     pub(in crate::fake_stripe) fn unpause(&mut self, id: &str) -> Result<Value, ApiError> {
         let sub = self.running(id)?.clone();
         if sub.status != Status::Paused {
@@ -85,9 +88,11 @@ impl State {
             return Err(ApiError::invalid(message));
         }
         let now = self.now();
-        let (interval, count) = sub.interval();
-        let period = (now, next_boundary(now, interval, count, now));
-        let lines = self.service_lines(&sub, period, false);
+        let lines = self.service_lines(&sub, new_period(&sub, now), false);
+        if lines.iter().any(|line| line.amount > 0) && !self.has_method(&sub) {
+            let message = "This customer has no attached payment source or default payment method.";
+            return Err(ApiError::invalid(message).with_code("resource_missing"));
+        }
         let invoice = self.add_invoice(NewInvoice {
             subscription: id.to_owned(),
             reason: "subscription_cycle",
@@ -95,22 +100,45 @@ impl State {
             period: (now, now),
             finalizes_at: None,
         })?;
+        if let Some(sub) = self.subscriptions.get_mut(id) {
+            sub.resumption = Some(invoice.clone());
+        }
         self.announce_invoice(&invoice)?;
         self.finalize(&invoice)?;
         if self.invoice(&invoice)?.status == "open" {
-            self.collect(&invoice, Collect::ByHand)??;
+            self.schedule(now + 23 * HOUR, Due::ResumptionExpires(invoice.clone()));
+            // A decline leaves the invoice open, and the subscription paused.
+            let _ = self.collect(&invoice, Collect::ByHand)?;
         }
+        self.subscription(id).map(Subscription::json)
+    }
+
+    /// The invoice that ends a pause is paid, or written off.
+    pub(super) fn end_pause(&mut self, id: &str, invoice: &str) -> Result<(), ApiError> {
+        let sub = self.subscription(id)?;
+        if sub.status != Status::Paused || sub.resumption.as_deref() != Some(invoice) {
+            return Ok(());
+        }
+        let now = self.now();
+        let period = new_period(sub, now);
         let after = self.update_subscription(id, |sub| {
             sub.status = Status::Active;
             sub.paused = None;
             sub.anchor = now;
             sub.period = period;
-            sub.latest_invoice = Some(invoice);
+            sub.latest_invoice = sub.resumption.take();
         })?;
-        self.emit("customer.subscription.resumed", after.clone(), None);
+        self.emit("customer.subscription.resumed", after, None);
         self.schedule(period.1, Due::PeriodEnd(id.to_owned()));
         self.expect_renewal(id, period.1);
-        Ok(after)
+        Ok(())
+    }
+
+    pub(super) fn expire_resumption(&mut self, invoice: &str) -> Result<(), ApiError> {
+        match self.invoice(invoice)?.status {
+            "open" => self.void_invoice(invoice),
+            _ => Ok(()),
+        }
     }
 
     /// Whether there is something to charge at all.
@@ -120,4 +148,9 @@ impl State {
         };
         sub.default_payment_method.as_ref().or_else(of_customer).is_some()
     }
+}
+
+fn new_period(sub: &Subscription, now: i64) -> (i64, i64) {
+    let (interval, count) = sub.interval();
+    (now, next_boundary(now, interval, count, now))
 }

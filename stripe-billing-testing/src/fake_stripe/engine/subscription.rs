@@ -79,6 +79,7 @@ impl State {
             missing_method: new.missing_method,
             pause_collection: None,
             paused: None,
+            resumption: None,
             default_payment_method: new.default_payment_method,
             latest_invoice: None,
             metadata: new.metadata,

@@ -223,3 +223,10 @@ pub(super) fn intents(state: &mut State, call: &Call, rest: &[&str]) -> Routed {
         _ => return None,
     })
 }
+
+pub(super) fn setups(state: &mut State, call: &Call, rest: &[&str]) -> Routed {
+    match (&call.method, rest) {
+        (&Method::GET, [id]) => Some(one(&state.setups, "setup_intent", id)),
+        _ => None,
+    }
+}

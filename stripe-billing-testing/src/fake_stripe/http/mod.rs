@@ -265,6 +265,7 @@ fn dispatch(inner: &Inner, state: &mut State, call: &Call) -> Result<Value, ApiE
         "invoice_payments" => billing::invoice_payments(state, call, rest),
         "refunds" => billing::refunds(state, call, rest),
         "charges" => billing::charges(state, call, rest),
+        "setup_intents" => billing::setups(state, call, rest),
         "payment_intents" => billing::intents(state, call, rest),
         "disputes" => disputes::route(state, call, rest),
         "radar" => disputes::warnings(state, call, rest),

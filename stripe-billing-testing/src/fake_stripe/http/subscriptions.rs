@@ -46,10 +46,19 @@ pub(super) fn route(state: &mut State, call: &Call, rest: &[&str]) -> Routed {
         (&Method::POST, [id]) => update(state, call, id),
         (&Method::DELETE, [id]) => cancel(state, call, id),
         // Since endive.
-        (&Method::POST, [id, "pause"]) if !call.version.before("2026-09-30") => {
-            state.pause(id, "pause_requested")
-        }
-        (&Method::POST, [id, "resume"]) => state.unpause(id),
+        (&Method::POST, [id, "pause"]) if !call.version.before("2026-09-30") => call
+            .params
+            .only(&["bill_for", "invoicing_behavior", "type"])
+            .and_then(|()| state.pause(id, "pause_requested")),
+        (&Method::POST, [id, "resume"]) => call
+            .params
+            .only(&[
+                "billing_cycle_anchor",
+                "proration_behavior",
+                "proration_date",
+                "payment_behavior",
+            ])
+            .and_then(|()| state.unpause(id)),
         _ => return None,
     })
 }

@@ -1,6 +1,6 @@
 //! The checkout page.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use axum::{
     Form,
@@ -16,8 +16,10 @@ use super::{
 };
 use crate::fake_stripe::{
     card::Card,
+    engine::Debit,
     model::{Mode, Session},
     objects::money,
+    state::State,
 };
 
 pub(in crate::fake_stripe::http) async fn checkout(
@@ -74,7 +76,10 @@ fn checkout_page(session: &Session) -> Response {
     let back = session.cancel_url.as_ref().map_or_else(String::new, |url| {
         format!("<p class=\"note\"><a href=\"{}\">← Back to the shop</a></p>", href(url))
     });
-    let cards = card_choice();
+    let mut cards = card_choice();
+    if session.mode == Mode::Payment && session.total() > 0 {
+        cards.push_str(DEBITS);
+    }
     let body = format!(
         "<div class=\"split\"><section class=\"left\"><div class=\"brand\">\
          <span class=\"mark\">F</span>Fake Stripe <span class=\"badge\">TEST MODE</span></div>\
@@ -87,6 +92,22 @@ fn checkout_page(session: &Session) -> Response {
          number belongs here.</p></main></div>"
     );
     document("Checkout", &body).into_response()
+}
+
+const DEBITS: &str = "<fieldset><legend>Or a bank account</legend>\
+    <label class=\"pick\"><input type=\"radio\" name=\"card\" value=\"debit_arrives\">\
+    <span><b>Bank debit</b><i>Arrives after three days</i></span></label>\
+    <label class=\"pick\"><input type=\"radio\" name=\"card\" value=\"debit_bounces\">\
+    <span><b>Bank debit</b><i>Bounces after three days</i></span></label></fieldset>";
+
+const DEBIT_TAKES: Duration = Duration::from_secs(3 * 86_400);
+
+fn debit_of(choice: &str) -> Option<Debit> {
+    match choice {
+        "debit_arrives" => Some(Debit::Arrives(DEBIT_TAKES)),
+        "debit_bounces" => Some(Debit::Bounces(DEBIT_TAKES)),
+        _ => None,
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -103,7 +124,11 @@ pub(in crate::fake_stripe::http) async fn submit_checkout(
     Form(form): Form<Submitted>,
 ) -> Response {
     let card = Card::from_number(&form.card).unwrap_or_default();
-    inner.with(|state| match state.submit_checkout(&id, card, Some(&form.email)) {
+    let submit = |state: &mut State| match debit_of(&form.card) {
+        Some(debit) => state.submit_debit(&id, debit, Some(&form.email)),
+        None => state.submit_checkout(&id, card, Some(&form.email)),
+    };
+    inner.with(|state| match submit(state) {
         Ok(done) => Redirect::to(&done.redirect).into_response(),
         Err(error) if error.status() == 402 => match state.session(&id) {
             Ok(session) => (StatusCode::PAYMENT_REQUIRED, checkout_page(session)).into_response(),

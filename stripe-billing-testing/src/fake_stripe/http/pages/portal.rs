@@ -128,10 +128,15 @@ fn invoice_table(state: &State, customer: &str) -> String {
     let mut rows = String::new();
     for invoice in state.invoices.newest_first().filter(|i| i.customer == customer).take(12) {
         let pay = if invoice.status == "open" {
+            let intent = invoice.payment_intent.as_ref().and_then(|id| state.intents.get(id));
+            let (action, label) = match intent {
+                Some(intent) if intent.status == "requires_action" => ("confirm", "Confirm"),
+                _ => ("pay", "Pay now"),
+            };
             format!(
-                "<form method=\"post\"><input type=\"hidden\" name=\"action\" value=\"pay\">\
+                "<form method=\"post\"><input type=\"hidden\" name=\"action\" value=\"{action}\">\
                  <input type=\"hidden\" name=\"target\" value=\"{}\">\
-                 <button class=\"quiet\">Pay now</button></form>",
+                 <button class=\"quiet\">{label}</button></form>",
                 escape(&invoice.id)
             )
         } else {
@@ -190,6 +195,7 @@ pub(in crate::fake_stripe::http) async fn submit_portal(
                 state.end_subscription(target, Some("cancellation_requested")).map(drop)
             }
             "pay" => state.pay_invoice(target),
+            "confirm" => state.confirm_payment(target, true),
             "card" => {
                 let card = Card::from_number(&form.card).unwrap_or_default();
                 state.set_card(&customer, card).map(drop)
