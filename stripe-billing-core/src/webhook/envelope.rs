@@ -2,6 +2,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
+use fearless_simd::{Level, Simd, dispatch};
 
 use super::error::EnvelopeError;
 use super::scan::{Kind, Misfit, Scanner, Token};
@@ -67,7 +68,11 @@ impl<'a> Envelope<'a> {
     /// An [`EnvelopeError`]; all of them mean HTTP 400. Never panics, whatever the bytes.
     pub fn parse(body: &'a [u8]) -> Result<Self, EnvelopeError> {
         let body = simdutf8::basic::from_utf8(body).map_err(|_| not_utf8(body))?;
-        let scanner = Scanner::new(body);
+        dispatch!(Level::new(), simd => Self::read(Scanner::new(simd, body)))
+    }
+
+    #[inline(always)]
+    fn read(scanner: Scanner<'a, impl Simd>) -> Result<Self, EnvelopeError> {
         let fields = Fields::scan(scanner)?;
 
         let kind = match &*text(scanner, fields.object, "object")? {
@@ -121,7 +126,7 @@ struct Fields {
 impl Fields {
     /// Reads the whole document.
     #[inline(always)]
-    fn scan(scanner: Scanner<'_>) -> Result<Self, EnvelopeError> {
+    fn scan(scanner: Scanner<'_, impl Simd>) -> Result<Self, EnvelopeError> {
         let mut fields = Self::default();
         let at = scanner.skip_blanks(0);
         if let Some(b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') = scanner.byte(at) {
@@ -137,7 +142,7 @@ impl Fields {
 
     /// Reads the object at `at`; returns the offset just behind it.
     #[inline(always)]
-    fn object(&mut self, scanner: Scanner<'_>, at: usize) -> Result<usize, Misfit> {
+    fn object(&mut self, scanner: Scanner<'_, impl Simd>, at: usize) -> Result<usize, Misfit> {
         if scanner.byte(at) != Some(b'{') {
             return Err(Misfit(at));
         }
@@ -157,7 +162,7 @@ impl Fields {
 
     /// Reads the `"key": value` at `at`; returns where the next token is.
     #[inline(always)]
-    fn pair(&mut self, scanner: Scanner<'_>, at: usize) -> Result<usize, Misfit> {
+    fn pair(&mut self, scanner: Scanner<'_, impl Simd>, at: usize) -> Result<usize, Misfit> {
         let (slot, key_end) = match self.plain_key(scanner.rest(at)) {
             Some((slot, length)) => (Some(slot), at + length),
             None => self.any_key(scanner, at)?,
@@ -196,17 +201,23 @@ impl Fields {
     }
 
     /// The field whose key comes next, if it is one that matters, and the end of that key.
+    #[inline(always)]
     fn any_key(
         &mut self,
-        scanner: Scanner<'_>,
+        scanner: Scanner<'_, impl Simd>,
         at: usize,
     ) -> Result<(Option<&mut Option<Token>>, usize), Misfit> {
         let (kind, end) = scanner.string(at)?;
         if kind == Kind::Text {
             return Ok((None, end));
         }
-        let plain = format!("\"{}\"", scanner.content(kind, at, end)?);
-        Ok((self.plain_key(plain.as_bytes()).map(|(slot, _)| slot), end))
+        let plain = scanner.content(kind, at, end)?;
+        Ok((self.escaped_key(&plain), end))
+    }
+
+    #[cold]
+    fn escaped_key(&mut self, plain: &str) -> Option<&mut Option<Token>> {
+        self.plain_key(format!("\"{plain}\"").as_bytes()).map(|(slot, _)| slot)
     }
 }
 
@@ -227,7 +238,7 @@ fn required(token: Option<Token>, field: &'static str) -> Result<Token, Envelope
 
 #[inline(always)]
 fn text<'a>(
-    scanner: Scanner<'a>,
+    scanner: Scanner<'a, impl Simd>,
     token: Option<Token>,
     field: &'static str,
 ) -> Result<Cow<'a, str>, EnvelopeError> {
@@ -241,7 +252,7 @@ fn text<'a>(
 /// A text that a store has to be able to hold.
 #[inline(always)]
 fn stored_text<'a>(
-    scanner: Scanner<'a>,
+    scanner: Scanner<'a, impl Simd>,
     token: Option<Token>,
     field: &'static str,
 ) -> Result<Cow<'a, str>, EnvelopeError> {
@@ -261,7 +272,7 @@ fn stored_text<'a>(
 
 #[inline(always)]
 fn optional_stored_text<'a>(
-    scanner: Scanner<'a>,
+    scanner: Scanner<'a, impl Simd>,
     token: Option<Token>,
     field: &'static str,
 ) -> Result<Option<Cow<'a, str>>, EnvelopeError> {
@@ -274,7 +285,7 @@ fn optional_stored_text<'a>(
 /// Whole seconds in a snapshot event, an RFC 3339 time in a thin one.
 #[inline(always)]
 fn created(
-    scanner: Scanner<'_>,
+    scanner: Scanner<'_, impl Simd>,
     token: Option<Token>,
     kind: EventKind,
 ) -> Result<i64, EnvelopeError> {
