@@ -292,9 +292,11 @@ fn created(
     const FIELD: &str = "created";
     let value = required(token, FIELD)?;
     let seconds = match (kind, value.kind) {
-        // An integer by now, so what does not parse is too large.
+        // An integer by now, so what does not parse is negative or too large. `-0` is neither, but
+        // a fraction to other parsers, and so refused as well.
         (EventKind::Snapshot, Kind::Integer) => {
-            scanner.raw(value).parse().map_err(|_| EnvelopeError::CreatedOutOfRange)?
+            let seconds = scanner.raw(value).parse::<u64>().ok();
+            seconds.and_then(|it| it.try_into().ok()).ok_or(EnvelopeError::CreatedOutOfRange)?
         }
         (EventKind::Thin, Kind::Text | Kind::EscapedText) => {
             DateTime::parse_from_rfc3339(&text(scanner, token, FIELD)?)
