@@ -1,116 +1,143 @@
 //! Finding the end of a JSON container without reading what is inside.
 //!
-//! The bytes are looked at in blocks of 64. A vector compare turns each block into bit masks of
-//! its quotes, backslashes and brackets; a prefix sum over the quotes that are not escaped tells
-//! which bytes are inside strings; only the brackets outside of them are visited one by one.
+//! The bytes are looked at in blocks of 64. Vector compares turn each block into bit masks of its
+//! quotes, backslashes and brackets; a prefix sum over the quotes that are not escaped tells which
+//! bytes are inside strings; only the brackets outside of them are visited one by one.
 
-use wide::u8x16;
+use fearless_simd::{prelude::*, u8x64};
 
-use super::lanes::LANES;
+use super::lanes::padded;
 use super::scan::Misfit;
 
 const BLOCK: usize = 64;
-
-/// One bracket in a count of open brackets: all of them below, the square ones above.
-const CURLY: i64 = 1;
-const SQUARE: i64 = 1 << 32 | 1;
 
 /// Given the offset of a `{` or `[`, the offset just behind the bracket that closes it.
 ///
 /// Every string in between must end, and of each kind as many brackets must close as open; nothing
 /// else is checked. Takes no memory, however deep the nesting.
-pub(super) fn skip_container(bytes: &[u8], start: usize) -> Result<usize, Misfit> {
-    let Some((first, inside)) = bytes.get(start..).and_then(<[u8]>::split_first) else {
-        return Err(Misfit(bytes.len()));
-    };
-    let (blocks, tail) = inside.as_chunks::<BLOCK>();
+///
+/// A function of its own, so that what a block hands on to the next stays in registers.
+#[inline(never)]
+pub(super) fn skip_container(simd: impl Simd, bytes: &[u8], start: usize) -> Result<usize, Misfit> {
+    simd.vectorize(
+        #[inline(always)]
+        || skip(simd, bytes, start),
+    )
+}
+
+#[inline(always)]
+fn skip(simd: impl Simd, bytes: &[u8], start: usize) -> Result<usize, Misfit> {
     let mut strings = Strings::default();
-    let mut open = if *first == b'[' { SQUARE } else { CURLY };
-    let mut end = None;
+    let mut open = if bytes.get(start) == Some(&b'[') { SQUARE } else { CURLY };
+    let (blocks, rest) = bytes.get(start + 1..).unwrap_or_default().as_chunks();
     for (index, block) in blocks.iter().enumerate() {
-        end = visit(block, &mut strings, &mut open).at(index);
-        if end.is_some() {
-            break;
+        let brackets = Masks::of(simd, block).brackets(simd, &mut strings);
+        if let Some(end) = visit(brackets, block, &mut open) {
+            return end.behind(start + 1 + index * BLOCK);
         }
     }
-    if end.is_none() {
-        let mut padded = [b' '; BLOCK];
-        padded[..tail.len()].copy_from_slice(tail);
-        end = visit(&padded, &mut strings, &mut open).at(blocks.len());
+    if rest.is_empty() {
+        return Err(Misfit(bytes.len()));
     }
-    match end {
-        Some(Ok(last)) => Ok(start + 1 + last + 1),
-        Some(Err(misfit)) => Err(Misfit(start + 1 + misfit)),
+    // The rest is read together with what precedes it.
+    let at = bytes.len() - rest.len();
+    let masks = match bytes.last_chunk() {
+        Some(block) => Masks::of(simd, block).without_first(BLOCK - rest.len()),
+        None => Masks::of(simd, &padded(bytes)).without_first(at),
+    };
+    match visit(masks.brackets(simd, &mut strings), rest, &mut open) {
+        Some(end) => end.behind(at),
         None => Err(Misfit(bytes.len())),
     }
 }
 
-/// What the brackets of one block come to; offsets are counted within the block.
-enum Visit {
-    Open,
+/// Where in a block the reading ends.
+enum End {
+    /// With the bracket that closes the container.
     Closed(usize),
+    /// With a bracket that does not fit.
     Misfit(usize),
 }
 
-impl Visit {
-    /// The last bracket, or the one that does not fit, counted from the first block.
+impl End {
+    /// The offset just behind the container, for a block at `block`.
     #[inline(always)]
-    fn at(self, block: usize) -> Option<Result<usize, usize>> {
+    fn behind(self, block: usize) -> Result<usize, Misfit> {
         match self {
-            Self::Open => None,
-            Self::Closed(at) => Some(Ok(block * BLOCK + at)),
-            Self::Misfit(at) => Some(Err(block * BLOCK + at)),
+            Self::Closed(at) => Ok(block + at + 1),
+            Self::Misfit(at) => Err(Misfit(block + at)),
         }
     }
 }
 
+/// One bracket in a count of open brackets: all of them below, the square ones above.
+const CURLY: i64 = 1;
+const SQUARE: i64 = 1 << 32 | 1;
+
+/// What each byte adds to the count of open brackets.
+const STEPS: [i64; 256] = {
+    let mut steps = [0; 256];
+    steps[b'{' as usize] = CURLY;
+    steps[b'}' as usize] = -CURLY;
+    steps[b'[' as usize] = SQUARE;
+    steps[b']' as usize] = -SQUARE;
+    steps
+};
+
+/// Counts the brackets of a block.
 #[inline(always)]
-fn visit(block: &[u8; BLOCK], strings: &mut Strings, open: &mut i64) -> Visit {
-    let masks = Masks::of(block);
-    let mut brackets = masks.brackets & !strings.inside(block, &masks);
+fn visit(mut brackets: u64, block: &[u8], open: &mut i64) -> Option<End> {
     while brackets != 0 {
         let at = brackets.trailing_zeros() as usize;
         brackets &= brackets - 1;
-        *open = open.wrapping_add(match block[at] {
-            b'{' => CURLY,
-            b'}' => -CURLY,
-            b'[' => SQUARE,
-            b']' => -SQUARE,
-            _ => return Visit::Misfit(at),
-        });
+        let step = STEPS[usize::from(block[at])];
+        if step == 0 {
+            return Some(End::Misfit(at));
+        }
+        *open = open.wrapping_add(step);
         // The lower half reaches zero with the bracket that closes the first one.
         if *open as u32 == 0 {
-            return if *open == 0 { Visit::Closed(at) } else { Visit::Misfit(at) };
+            return Some(if *open == 0 { End::Closed(at) } else { End::Misfit(at) });
         }
     }
-    Visit::Open
+    None
 }
 
 /// One bit per byte of a block, the first byte in the lowest bit.
 struct Masks {
     quotes: u64,
+    backslashes: u64,
     /// Brackets, and a few bytes that cannot stand outside of strings.
     brackets: u64,
-    any_backslash: bool,
 }
 
 impl Masks {
     #[inline(always)]
-    fn of(block: &[u8; BLOCK]) -> Self {
-        let (quote, backslash) = (u8x16::splat(b'"'), u8x16::splat(b'\\'));
-        // The four brackets differ in these bits only. Set, they make a DEL of every bracket, of
-        // `Y`, `y`, `_` and of DEL itself, which outside of strings have no place in JSON.
-        let (differing, bracket) = (u8x16::splat(0x26), u8x16::splat(0x7f));
-        let mut backslashes = u8x16::splat(0);
-        let (mut quotes, mut brackets) = (0, 0);
-        for (index, lane) in block.as_chunks::<LANES>().0.iter().enumerate() {
-            let lane = u8x16::new(*lane);
-            let shift = index * LANES;
-            quotes |= u64::from(lane.simd_eq(quote).to_bitmask()) << shift;
-            brackets |= u64::from((lane | differing).simd_eq(bracket).to_bitmask()) << shift;
-            backslashes |= lane.simd_eq(backslash);
+    fn of(simd: impl Simd, block: &[u8; BLOCK]) -> Self {
+        let bytes = u8x64::load_array_ref(simd, block);
+        Self {
+            quotes: bytes.simd_eq(b'"').to_bitmask(),
+            backslashes: bytes.simd_eq(b'\\').to_bitmask(),
+            // The four brackets differ in these bits only. Set, they make a DEL of every bracket,
+            // of `Y`, `y`, `_` and of DEL itself, which outside of strings have no place in JSON.
+            brackets: (bytes | 0x26).simd_eq(0x7f).to_bitmask(),
         }
-        Self { quotes, brackets, any_backslash: backslashes.to_bitmask() != 0 }
+    }
+
+    /// The masks of what follows the first `count` bytes, fewer than 64.
+    #[inline(always)]
+    fn without_first(self, count: usize) -> Self {
+        Self {
+            quotes: self.quotes >> count,
+            backslashes: self.backslashes >> count,
+            brackets: self.brackets >> count,
+        }
+    }
+
+    /// The brackets outside of strings.
+    #[inline(always)]
+    fn brackets(&self, simd: impl Simd, strings: &mut Strings) -> u64 {
+        self.brackets & !strings.inside(simd, self.quotes, self.backslashes)
     }
 }
 
@@ -126,28 +153,22 @@ struct Strings {
 impl Strings {
     /// The bytes inside strings, opening quotes included and closing ones not.
     #[inline(always)]
-    fn inside(&mut self, block: &[u8; BLOCK], masks: &Masks) -> u64 {
-        let mut quotes = masks.quotes;
-        if masks.any_backslash | self.escape {
-            let (escaped, escape) = escaped(block, self.escape);
+    fn inside(&mut self, simd: impl Simd, mut quotes: u64, backslashes: u64) -> u64 {
+        if backslashes != 0 || self.escape {
+            let (escaped, escape) = escaped(backslashes, self.escape);
             quotes &= !escaped;
             self.escape = escape;
         }
-        let inside = prefix_xor(quotes) ^ self.open;
+        let inside = prefix_xor(simd, quotes) ^ self.open;
         self.open = 0u64.wrapping_sub(inside >> 63);
         inside
     }
 }
 
 /// The bytes behind an odd run of backslashes, and whether the first byte of the next block is one.
-#[inline(never)]
-fn escaped(block: &[u8; BLOCK], escape: bool) -> (u64, bool) {
+#[inline(always)]
+fn escaped(backslashes: u64, escape: bool) -> (u64, bool) {
     const EVEN: u64 = 0x5555_5555_5555_5555;
-    let mut backslashes = 0;
-    for (index, lane) in block.as_chunks::<LANES>().0.iter().enumerate() {
-        let bits = u8x16::new(*lane).simd_eq(u8x16::splat(b'\\')).to_bitmask();
-        backslashes |= u64::from(bits) << (index * LANES);
-    }
     let escape = u64::from(escape);
     let escaping = backslashes & !escape;
     let behind = escaping << 1 | escape;
@@ -160,7 +181,12 @@ fn escaped(block: &[u8; BLOCK], escape: bool) -> (u64, bool) {
 
 /// Bit n of the result is the parity of bits 0..=n.
 #[inline(always)]
-fn prefix_xor(mut bits: u64) -> u64 {
+#[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables))]
+fn prefix_xor(simd: impl Simd, mut bits: u64) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(simd) = simd.level().as_avx512() {
+        return prefix_xor_by_product(simd, bits);
+    }
     bits ^= bits << 1;
     bits ^= bits << 2;
     bits ^= bits << 4;
@@ -169,9 +195,40 @@ fn prefix_xor(mut bits: u64) -> u64 {
     bits ^ bits << 32
 }
 
+#[cfg(target_arch = "x86_64")]
+fearless_simd::kernel!(
+    /// The same in one instruction: the product with all ones, added up without carries.
+    #[inline(always)]
+    fn prefix_xor_by_product(simd: Avx512, bits: u64) -> u64 {
+        use std::arch::x86_64::{
+            _mm_clmulepi64_si128, _mm_cvtsi64_si128, _mm_cvtsi128_si64, _mm_set1_epi8,
+        };
+        let bits = _mm_cvtsi64_si128(bits.cast_signed());
+        _mm_cvtsi128_si64(_mm_clmulepi64_si128::<0>(bits, _mm_set1_epi8(-1))).cast_unsigned()
+    }
+);
+
 #[cfg(test)]
 mod tests {
+    use fearless_simd::{Level, dispatch};
+
     use super::*;
+
+    /// With the widest vectors that there are, and the same with all narrower ones.
+    fn skip_container(bytes: &[u8], start: usize) -> Result<usize, Misfit> {
+        let level = Level::new();
+        let widest = dispatch!(level, simd => super::skip_container(simd, bytes, start));
+        #[cfg(target_arch = "x86_64")]
+        {
+            let sse2 = level.as_sse2().map(|simd| super::skip_container(simd, bytes, start));
+            let sse4 = level.as_sse4_2().map(|simd| super::skip_container(simd, bytes, start));
+            let avx2 = level.as_avx2().map(|simd| super::skip_container(simd, bytes, start));
+            for narrower in [sse2, sse4, avx2].into_iter().flatten() {
+                assert_eq!(narrower, widest, "{:?}", std::str::from_utf8(bytes));
+            }
+        }
+        widest
+    }
 
     /// The same, byte by byte.
     fn slow(bytes: &[u8]) -> Option<usize> {

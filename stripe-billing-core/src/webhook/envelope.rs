@@ -2,6 +2,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
+use fearless_simd::{Level, Simd, dispatch};
 
 use super::error::EnvelopeError;
 use super::scan::{Kind, Misfit, Scanner, Token};
@@ -69,7 +70,11 @@ impl<'a> Envelope<'a> {
     /// An [`EnvelopeError`]; all of them mean HTTP 400. Never panics, whatever the bytes.
     pub fn parse(body: &'a [u8]) -> Result<Self, EnvelopeError> {
         let body = simdutf8::basic::from_utf8(body).map_err(|_| not_utf8(body))?;
-        let scanner = Scanner::new(body);
+        dispatch!(Level::new(), simd => Self::read(Scanner::new(simd, body)))
+    }
+
+    #[inline(always)]
+    fn read(scanner: Scanner<'a, impl Simd>) -> Result<Self, EnvelopeError> {
         let fields = Fields::scan(scanner)?;
 
         let kind = match &*text(scanner, fields.object, "object")? {
@@ -123,7 +128,7 @@ struct Fields {
 impl Fields {
     /// Reads the whole document.
     #[inline(always)]
-    fn scan(scanner: Scanner<'_>) -> Result<Self, EnvelopeError> {
+    fn scan(scanner: Scanner<'_, impl Simd>) -> Result<Self, EnvelopeError> {
         let mut fields = Self::default();
         let at = scanner.skip_blanks(0);
         if let Some(b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') = scanner.byte(at) {
@@ -139,7 +144,7 @@ impl Fields {
 
     /// Reads the object at `at`; returns the offset just behind it.
     #[inline(always)]
-    fn object(&mut self, scanner: Scanner<'_>, at: usize) -> Result<usize, Misfit> {
+    fn object(&mut self, scanner: Scanner<'_, impl Simd>, at: usize) -> Result<usize, Misfit> {
         if scanner.byte(at) != Some(b'{') {
             return Err(Misfit(at));
         }
@@ -159,7 +164,7 @@ impl Fields {
 
     /// Reads the `"key": value` at `at`; returns where the next token is.
     #[inline(always)]
-    fn pair(&mut self, scanner: Scanner<'_>, at: usize) -> Result<usize, Misfit> {
+    fn pair(&mut self, scanner: Scanner<'_, impl Simd>, at: usize) -> Result<usize, Misfit> {
         let (slot, key_end) = match self.plain_key(scanner.rest(at)) {
             Some((slot, length)) => (Some(slot), at + length),
             None => self.any_key(scanner, at)?,
@@ -198,17 +203,23 @@ impl Fields {
     }
 
     /// The field whose key comes next, if it is one that matters, and the end of that key.
+    #[inline(always)]
     fn any_key(
         &mut self,
-        scanner: Scanner<'_>,
+        scanner: Scanner<'_, impl Simd>,
         at: usize,
     ) -> Result<(Option<&mut Option<Token>>, usize), Misfit> {
         let (kind, end) = scanner.string(at)?;
         if kind == Kind::Text {
             return Ok((None, end));
         }
-        let plain = format!("\"{}\"", scanner.content(kind, at, end)?);
-        Ok((self.plain_key(plain.as_bytes()).map(|(slot, _)| slot), end))
+        let plain = scanner.content(kind, at, end)?;
+        Ok((self.escaped_key(&plain), end))
+    }
+
+    #[cold]
+    fn escaped_key(&mut self, plain: &str) -> Option<&mut Option<Token>> {
+        self.plain_key(format!("\"{plain}\"").as_bytes()).map(|(slot, _)| slot)
     }
 }
 
@@ -229,7 +240,7 @@ fn required(token: Option<Token>, field: &'static str) -> Result<Token, Envelope
 
 #[inline(always)]
 fn text<'a>(
-    scanner: Scanner<'a>,
+    scanner: Scanner<'a, impl Simd>,
     token: Option<Token>,
     field: &'static str,
 ) -> Result<Cow<'a, str>, EnvelopeError> {
@@ -243,7 +254,7 @@ fn text<'a>(
 /// A text that a store has to be able to hold.
 #[inline(always)]
 fn stored_text<'a>(
-    scanner: Scanner<'a>,
+    scanner: Scanner<'a, impl Simd>,
     token: Option<Token>,
     field: &'static str,
 ) -> Result<Cow<'a, str>, EnvelopeError> {
@@ -263,7 +274,7 @@ fn stored_text<'a>(
 
 #[inline(always)]
 fn optional_stored_text<'a>(
-    scanner: Scanner<'a>,
+    scanner: Scanner<'a, impl Simd>,
     token: Option<Token>,
     field: &'static str,
 ) -> Result<Option<Cow<'a, str>>, EnvelopeError> {
@@ -276,17 +287,18 @@ fn optional_stored_text<'a>(
 /// Whole seconds in a snapshot event, an RFC 3339 time in a thin one.
 #[inline(always)]
 fn created(
-    scanner: Scanner<'_>,
+    scanner: Scanner<'_, impl Simd>,
     token: Option<Token>,
     kind: EventKind,
 ) -> Result<i64, EnvelopeError> {
     const FIELD: &str = "created";
     let value = required(token, FIELD)?;
     let seconds = match (kind, value.kind) {
-        // An integer by now, so what does not parse is too large.
-        // JSON parsers read a negative zero as a fraction.
-        (EventKind::Snapshot, Kind::Integer) if scanner.raw(value) != "-0" => {
-            scanner.raw(value).parse().map_err(|_| EnvelopeError::CreatedOutOfRange)?
+        // An integer by now, so what does not parse is negative or too large. `-0` is neither, but
+        // a fraction to other parsers, and so refused as well.
+        (EventKind::Snapshot, Kind::Integer) => {
+            let seconds = scanner.raw(value).parse::<u64>().ok();
+            seconds.and_then(|it| it.try_into().ok()).ok_or(EnvelopeError::CreatedOutOfRange)?
         }
         (EventKind::Thin, Kind::Text | Kind::EscapedText) => {
             DateTime::parse_from_rfc3339(&text(scanner, token, FIELD)?)

@@ -150,12 +150,29 @@ fn texts_that_a_database_would_refuse_are_refused() {
 }
 
 #[test]
+fn no_control_character_stands_in_a_text_as_it_is() {
+    for character in '\0'..='\u{a0}' {
+        let body = with("\"evt_1\"", &format!("\"evt_1{character}\""));
+        let offset = body.find(&format!("evt_1{character}")).unwrap() + 5;
+        match parse(&body) {
+            Ok(envelope) => assert!(envelope.id.ends_with(character) && character >= ' '),
+            Err(_) if ['"', '\\'].contains(&character) => {}
+            Err(error) => {
+                assert!(character < ' ', "{character:?}");
+                assert_eq!(error, EnvelopeError::InvalidJson { offset }, "{character:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn created_stays_within_four_digit_years() {
     for (seconds, accepted) in [
         ("0", true),
         ("253402300799", true),
         ("253402300800", false),
         ("-1", false),
+        ("-0", false),
         ("9223372036854775808", false),
     ] {
         let body = with("1700000000", seconds);

@@ -2,7 +2,7 @@
 
 use std::iter;
 
-use wide::u8x16;
+use fearless_simd::{Level, dispatch, prelude::*};
 
 use super::error::SignatureError;
 use super::lanes::position;
@@ -42,7 +42,8 @@ impl<'h> Header<'h> {
         let mut first: Option<&[u8]> = None;
         let mut others = Vec::new();
         while !rest.is_empty() {
-            let item = next_item(&mut rest);
+            // A header is too short for wider vectors than every processor has.
+            let item = dispatch!(Level::baseline(), simd => next_item(simd, &mut rest));
             if let Some(value) = item.strip_prefix(b"v1=") {
                 if first.is_none() {
                     first = Some(value);
@@ -73,8 +74,14 @@ impl<'h> Header<'h> {
 
 /// Takes what is before the next comma, without the blanks around it.
 #[inline(always)]
-fn next_item<'h>(rest: &mut &'h [u8]) -> &'h [u8] {
-    let comma = position(rest, |lane| lane.simd_eq(u8x16::splat(b',')), |byte| byte == b',');
+fn next_item<'h>(simd: impl Simd, rest: &mut &'h [u8]) -> &'h [u8] {
+    let comma = position(
+        simd,
+        rest,
+        0,
+        #[inline(always)]
+        |lanes| lanes.simd_eq(b','),
+    );
     let (item, behind) = rest.split_at(comma);
     *rest = behind.get(1..).unwrap_or_default();
     item.trim_ascii()
@@ -85,10 +92,12 @@ fn parse_stamp(stamp: &[u8]) -> Option<i64> {
     if stamp.is_empty() || stamp.len() > MAX_STAMP_BYTES {
         return None;
     }
-    stamp.iter().try_fold(0i64, |seconds, byte| {
-        let digit = i64::from(byte.checked_sub(b'0').filter(|digit| *digit < 10)?);
-        seconds.checked_mul(10)?.checked_add(digit)
-    })
+    // So few digits always fit into an unsigned number.
+    let seconds = stamp.iter().try_fold(0, |seconds: u64, byte| {
+        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        Some(10 * seconds + u64::from(digit))
+    })?;
+    i64::try_from(seconds).ok()
 }
 
 /// Branch-free, so that the compiler can work on many digits at once.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use wide::u8x16;
+use fearless_simd::prelude::*;
 
 use super::blocks::skip_container;
 use super::error::EnvelopeError;
@@ -41,13 +41,15 @@ type Found = Result<(Kind, usize), Misfit>;
 /// Takes tokens at given offsets. Offsets, kinds and misfits go in and out by value and are small
 /// enough to stay in registers: a cursor in memory costs more than the looking.
 #[derive(Clone, Copy)]
-pub(super) struct Scanner<'a> {
+pub(super) struct Scanner<'a, S> {
+    simd: S,
     text: &'a str,
 }
 
-impl<'a> Scanner<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
-        Self { text }
+impl<'a, S: Simd> Scanner<'a, S> {
+    #[inline(always)]
+    pub(super) fn new(simd: S, text: &'a str) -> Self {
+        Self { simd, text }
     }
 
     #[inline(always)]
@@ -85,7 +87,9 @@ impl<'a> Scanner<'a> {
     pub(super) fn value(self, at: usize) -> Found {
         match self.byte(at) {
             Some(b'"') => self.string(at),
-            Some(b'{' | b'[') => Ok((Kind::Container, skip_container(self.text.as_bytes(), at)?)),
+            Some(b'{' | b'[') => {
+                Ok((Kind::Container, skip_container(self.simd, self.text.as_bytes(), at)?))
+            }
             Some(b'0'..=b'9') => self.number(at),
             Some(b'-') => self.number(at + 1),
             Some(b't') => self.literal(at, b"true", Kind::True),
@@ -101,7 +105,7 @@ impl<'a> Scanner<'a> {
         if self.byte(at) != Some(b'"') {
             return Err(Misfit(at));
         }
-        let end = at + 1 + plain_text(self.rest(at + 1));
+        let end = self.plain_text(at + 1);
         match self.byte(end) {
             Some(b'"') => Ok((Kind::Text, end + 1)),
             Some(b'\\') => self.escaped_string(at, end),
@@ -114,8 +118,7 @@ impl<'a> Scanner<'a> {
     fn escaped_string(self, start: usize, mut at: usize) -> Found {
         while self.byte(at) == Some(b'\\') {
             // What follows a backslash is judged when the string is unescaped.
-            at = (at + 2).min(self.text.len());
-            at += plain_text(self.rest(at));
+            at = self.plain_text(at + 2);
         }
         if self.byte(at) != Some(b'"') {
             return Err(Misfit(at));
@@ -196,19 +199,15 @@ impl<'a> Scanner<'a> {
         }
         if end == at { Err(Misfit(at)) } else { Ok(end) }
     }
-}
-
-/// How many bytes precede the first quote, backslash or control character.
-#[inline(always)]
-fn plain_text(bytes: &[u8]) -> usize {
-    let last_control = u8x16::splat(0x1f);
-    position(
-        bytes,
-        |lane| {
-            lane.simd_eq(u8x16::splat(b'"'))
-                | lane.simd_eq(u8x16::splat(b'\\'))
-                | lane.min(last_control).simd_eq(lane)
-        },
-        |byte| matches!(byte, b'"' | b'\\' | 0..=0x1f),
-    )
+    /// The first offset from `at` on that holds a quote, a backslash or a control character.
+    #[inline(always)]
+    fn plain_text(self, at: usize) -> usize {
+        position(
+            self.simd,
+            self.text.as_bytes(),
+            at,
+            #[inline(always)]
+            |lanes| lanes.simd_eq(b'"') | lanes.simd_eq(b'\\') | lanes.simd_le(0x1f),
+        )
+    }
 }

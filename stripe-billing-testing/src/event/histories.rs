@@ -244,7 +244,7 @@ mod tests {
         for event in events {
             let event = Event::parse(event).unwrap();
             let Some(patch) = Patch::of(&event, &Link::default()) else { continue };
-            let id = patch.subject.clone();
+            let Some(id) = patch.name().map(|name| name.id.clone()) else { continue };
             let key = SubjectKey { tenant: Tenant::platform(true), id: id.clone() };
             let subject = all.entry(id).or_insert_with(|| Subject::new(key));
             for record in &patch.records {
