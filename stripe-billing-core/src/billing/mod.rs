@@ -14,6 +14,7 @@ mod lookup;
 mod observe;
 mod operate;
 mod process;
+mod read;
 mod replay;
 mod retention;
 #[cfg(feature = "tokio")]

@@ -1,29 +1,24 @@
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use tracing::Instrument;
 
-use super::batch::{Input, Known, Read, Work};
-use super::command::Command;
+use super::batch::{Known, Work};
 use super::lookup::Undecided;
 use super::{Billing, observe};
-use crate::catalog::ConnectedAccounts;
-use crate::changes::{Changes, Effects, IgnoreReason, Settlement};
+use crate::changes::{Changes, Effects, Settlement};
 use crate::decide::{Decision, Terms, dead_event, decide};
 use crate::error::{ErrorKind, StoreError};
 use crate::keys::{AccountKey, Tenant};
 use crate::queue::{ClaimRequest, ErrorClass, Failure};
-use crate::state::{Family, Patch};
-use crate::store::{ClaimedEvent, Commit, ReceivedEvent, Settled};
-use crate::stripe::{Event, ThinEvent};
-use crate::webhook::EventKind;
+use crate::state::Family;
+use crate::store::{ClaimedEvent, Commit, Settled};
 
 /// Tries to commit on a version that keeps moving, before the event waits its turn again.
 const MAX_CONFLICTS: u32 = 16;
 /// Leases that may run out before an event is taken for the cause.
-const MAX_CRASHES: u32 = 5;
+pub(super) const MAX_CRASHES: u32 = 5;
 
 /// What a round of work came to, in counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -231,32 +226,6 @@ impl Billing {
         self.settle(claimed, Settlement::Released, None).await
     }
 
-    /// What the event adds, with what only Stripe can say of it.
-    async fn prepare<'a>(
-        &self,
-        claimed: &ClaimedEvent,
-        input: &'a Input,
-    ) -> Result<Cow<'a, Read>, Undecided> {
-        let tenant = &claimed.event.key.tenant;
-        let read = match input {
-            Input::Settled(settlement) => {
-                if *settlement == Settlement::Ignored(IgnoreReason::Unhandled) {
-                    self.offer(&claimed.event).await?;
-                }
-                return Err(Undecided::Settled(settlement.clone()));
-            }
-            Input::Thin(thin) => return self.read_thin(tenant, thin).await.map(Cow::Owned),
-            Input::Read(read) => read,
-        };
-        Ok(match self.complete(tenant, &read.event).await? {
-            None => Cow::Borrowed(read.as_ref()),
-            Some(event) => match Patch::of(&event, self.inner.catalog.link()) {
-                Some(patch) => Cow::Owned(Read { event, patch, live: None }),
-                None => Cow::Borrowed(read.as_ref()),
-            },
-        })
-    }
-
     /// Ends or puts off an event that cannot be decided on.
     async fn leave(
         &self,
@@ -268,59 +237,6 @@ impl Billing {
             Undecided::Failed(failure) => self.after_failure(claimed, failure),
         };
         self.settle(claimed, settlement, None).await
-    }
-
-    /// Reads the event and what it adds, or says at once how it ends.
-    pub(super) fn read(&self, claimed: &ClaimedEvent) -> Input {
-        self.try_read(claimed).unwrap_or_else(Input::Settled)
-    }
-
-    fn try_read(&self, claimed: &ClaimedEvent) -> Result<Input, Settlement> {
-        let received = &claimed.event;
-        if claimed.crashes >= MAX_CRASHES {
-            let message = format!("the lease ran out {} times without a result", claimed.crashes);
-            let failure = Failure::new(ErrorClass::Poison, "lease_lost", message);
-            return Err(Settlement::Dead(failure));
-        }
-        if let Some(reason) = self.foreign(received) {
-            return Err(Settlement::Ignored(reason));
-        }
-        let corrupt = |error: &dyn std::error::Error| {
-            let failure = Failure::new(ErrorClass::Permanent, "corrupt_payload", error.to_string());
-            Settlement::Dead(failure)
-        };
-        let panicked = |_| Settlement::Dead(panicked());
-        let link = self.inner.catalog.link();
-        Ok(match received.kind {
-            EventKind::Thin => {
-                let thin = ThinEvent::parse(&received.payload).map_err(|e| corrupt(&e))?;
-                Input::Thin(thin)
-            }
-            EventKind::Command => {
-                let command = Command::parse(&received.payload).map_err(|e| corrupt(&e))?;
-                Input::Read(Box::new(command.read(received)))
-            }
-            EventKind::Snapshot => {
-                let event = Event::parse(&received.payload).map_err(|error| corrupt(&error))?;
-                let patch = catch_unwind(AssertUnwindSafe(|| Patch::of(&event, link)))
-                    .map_err(panicked)?
-                    .ok_or(Settlement::Ignored(IgnoreReason::Unhandled))?;
-                Input::Read(Box::new(Read { event, patch, live: None }))
-            }
-        })
-    }
-
-    /// Why an event is not for us, if it is not.
-    fn foreign(&self, event: &ReceivedEvent) -> Option<IgnoreReason> {
-        let tenant = &event.key.tenant;
-        let ignored = self.inner.catalog.policy().connected_accounts == ConnectedAccounts::Ignore;
-        if self.inner.livemode.is_some_and(|mode| mode != tenant.livemode) {
-            Some(IgnoreReason::OtherMode)
-        } else if tenant.stripe_account.is_some() && ignored {
-            Some(IgnoreReason::ConnectedAccount)
-        } else {
-            None
-        }
     }
 
     /// The cache forgets whoever the commit touched: the account it belongs to, and the one it
@@ -345,17 +261,6 @@ impl Billing {
         self.inner.cache.invalidate(&key).await;
         #[cfg(feature = "tokio")]
         self.inner.signals.changed(&key);
-    }
-
-    /// Offers an event without a rule to the app.
-    async fn offer(&self, event: &ReceivedEvent) -> Result<(), Undecided> {
-        let Some(handler) = self.inner.unhandled.as_ref().filter(|_| !self.inner.shadow) else {
-            return Ok(());
-        };
-        let Err(error) = handler.handle(event).await else { return Ok(()) };
-        let class =
-            if error.is_retryable() { ErrorClass::Transient } else { ErrorClass::Permanent };
-        Err(Undecided::Failed(Failure::new(class, "handler_failed", error.to_string())))
     }
 
     fn after_failure(&self, claimed: &ClaimedEvent, failure: Failure) -> Settlement {
@@ -408,7 +313,7 @@ pub(super) fn outcome(settlement: &Settlement) -> &'static str {
     }
 }
 
-fn panicked() -> Failure {
+pub(super) fn panicked() -> Failure {
     Failure::new(ErrorClass::Poison, "panic", "a rule panicked on this event")
 }
 

@@ -33,7 +33,7 @@ impl Patch {
         let mut payment = patch.payment_of(view.payment_intent.as_ref(), Some(&view.id))?;
         for refund in &view.refunds {
             let version = Versions::of(event.stamp(), Rank::Updated, refund.clone(), None);
-            payment.add_refund(refund, version);
+            payment.add_refund(refund, &version);
         }
         // An attempt that failed moved no money, and there is no end of them.
         if view.status == ChargeStatus::Succeeded {
@@ -51,7 +51,7 @@ impl Patch {
         patch.named(Anchor::Customer, view.customer.as_ref());
         let ids = (view.payment_intent.as_ref(), view.charge.as_ref());
         patch.add_to_payment(ids, &view.id, |payment| {
-            payment.add_refund(&view, versions);
+            payment.add_refund(&view, &versions);
         });
         Some(patch)
     }
@@ -62,7 +62,7 @@ impl Patch {
         let mut patch = Self::default();
         let ids = (view.payment_intent.as_ref(), view.charge.as_ref());
         patch.add_to_payment(ids, &view.id, |payment| {
-            payment.add_dispute(&view, versions);
+            payment.add_dispute(&view, &versions);
         });
         Some(patch)
     }

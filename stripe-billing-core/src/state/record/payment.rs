@@ -68,15 +68,15 @@ impl PaymentRecord {
     }
 
     /// Adds a refund as an event brought it.
-    pub(crate) fn add_refund(&mut self, view: &Refund, versions: Versions<Refund>) {
+    pub(crate) fn add_refund(&mut self, view: &Refund, versions: &Versions<Refund>) {
         self.see(&view.id, view.status.as_str());
-        self.refunds.entry(view.id.clone()).or_default().merge(&versions);
+        self.refunds.entry(view.id.clone()).or_default().merge(versions);
     }
 
     /// Adds a dispute as an event brought it.
-    pub(crate) fn add_dispute(&mut self, view: &Dispute, versions: Versions<Dispute>) {
+    pub(crate) fn add_dispute(&mut self, view: &Dispute, versions: &Versions<Dispute>) {
         self.see(&view.id, view.status.as_str());
-        self.disputes.entry(view.id.clone()).or_default().merge(&versions);
+        self.disputes.entry(view.id.clone()).or_default().merge(versions);
     }
 
     fn see(&mut self, id: &str, status: &str) {
