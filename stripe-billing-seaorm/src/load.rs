@@ -93,10 +93,13 @@ fn with_arrays(
     values.push(array::texts(ids.iter().copied()));
     if !named.is_empty() {
         sql.push_str(
-            " UNION ALL SELECT r.subject, 0, NULL, r.body \
-             FROM unnest($4::text[], $5::text[]) AS o(kind, id) JOIN {p}records r \
-             ON r.stripe_account = $1 AND r.livemode = $2 AND r.subject = ANY($3) \
-             AND r.kind = o.kind AND r.id = o.id",
+            // `OFFSET 0` keeps the planner from reading all records of a subject instead.
+            " UNION ALL SELECT s.id, 0, NULL, r.body FROM {p}subjects s \
+             CROSS JOIN unnest($4::text[], $5::text[]) AS o(kind, id) CROSS JOIN LATERAL \
+             (SELECT n.body FROM {p}records n WHERE n.stripe_account = $1 AND n.livemode = $2 \
+             AND n.subject = s.id AND n.kind = o.kind AND n.id = o.id OFFSET 0) r \
+             WHERE s.stripe_account = $1 AND s.livemode = $2 AND s.id = ANY($3) \
+             AND s.owner IS NULL",
         );
         values.push(array::texts(named.iter().map(|object| object.kind.as_str())));
         values.push(array::texts(named.iter().map(|object| object.id.as_str())));

@@ -387,6 +387,39 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn faults_reach_what_operators_do() {
+        let (store, faults) = faulty();
+        faults.go_down();
+        let tenant = Tenant::platform(true);
+        let key = SubjectKey { tenant: tenant.clone(), id: "cus_1".to_owned() };
+        let range = EventRange::default();
+        let failed = [
+            store.subject(&key).await.is_err(),
+            store.notices(&tenant, &[], at(0)).await.is_err(),
+            store.events_by_id("evt_1").await.is_err(),
+            store.stored_events(&range).await.is_err(),
+            store.tickets(&TicketQuery::default()).await.is_err(),
+            store.audit(&AuditQuery::default()).await.is_err(),
+            store.requeue(&range, at(0)).await.is_err(),
+            store.prune(at(0), 1).await.is_err(),
+            store.erase(&key).await.is_err(),
+        ];
+        assert_eq!(failed, [true; 9]);
+        let methods = [
+            "subject",
+            "notices",
+            "events_by_id",
+            "stored_events",
+            "tickets",
+            "audit",
+            "requeue",
+            "prune",
+            "erase",
+        ];
+        assert_eq!(faults.calls(), methods);
+    }
+
+    #[tokio::test]
     async fn an_outage_lasts_until_it_is_over() {
         let (store, faults) = faulty();
         faults.go_down();

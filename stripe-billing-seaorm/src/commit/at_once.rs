@@ -188,7 +188,7 @@ pub(crate) fn statement(index: usize) -> String {
     }
     match names {
         None => {
-            sql.push_str(" SELECT (SELECT COUNT(*) FROM fence), (SELECT COUNT(*) FROM subject)")
+            sql.push_str(" SELECT (SELECT COUNT(*) FROM fence), (SELECT COUNT(*) FROM subject)");
         }
         Some((_, outcome)) => sql.push_str(&outcome),
     }

@@ -1,9 +1,12 @@
 use sea_orm::{ConnectionTrait, Database};
 use stripe_billing_core::ErrorKind;
-use stripe_billing_core::store::{EventQuery, EventStore, Inspect, Receipt};
+use stripe_billing_core::changes::AuditEntry;
+use stripe_billing_core::store::{AuditQuery, Commit, EventQuery, EventStore, Inspect, Receipt};
 use stripe_billing_seaorm::{ConnectError, SeaOrmStore};
 
-use crate::support::{Backend, TestDb, claim, event, on_every_backend, start};
+use crate::support::{
+    Backend, TestDb, changes, claim, claimed, event, object, on_every_backend, start,
+};
 
 on_every_backend!(
     eight_nodes_migrate_at_once,
@@ -11,6 +14,7 @@ on_every_backend!(
     prefixes_share_nothing,
     newer_tables_are_refused,
     a_store_runs_on_the_app_s_own_connection,
+    the_audit_log_refuses_to_be_changed,
 );
 
 async fn eight_nodes_migrate_at_once(db: &TestDb) {
@@ -72,6 +76,33 @@ async fn newer_tables_are_refused(db: &TestDb) {
     let error = db.builder().connect().await.unwrap_err();
     assert!(matches!(error, ConnectError::SchemaTooNew { found: 99, .. }));
     assert!(!error.is_retryable());
+}
+
+async fn the_audit_log_refuses_to_be_changed(db: &TestDb) {
+    let Some(raw) = db.raw().await else { return };
+    let store = db.store().await;
+    let lease = claimed(&store, "evt_1").await.lease;
+    let mut decided = changes("cus_1", 0);
+    decided.effects.audit = vec![AuditEntry {
+        actor: "stripe:evt_1".to_owned(),
+        action: "subscription.state".to_owned(),
+        object: object("in_1"),
+        before: None,
+        after: Some("active".to_owned()),
+        reason: None,
+    }];
+    assert_eq!(store.commit(&lease, &decided).await.unwrap(), Commit::Done);
+    let query = AuditQuery { limit: 9, ..AuditQuery::default() };
+    let written = store.audit(&query).await.unwrap();
+    assert_eq!(written.len(), 1);
+    for sql in ["UPDATE billing_audit SET actor = 'nobody'", "DELETE FROM billing_audit"] {
+        let refused = raw.execute_unprepared(sql).await.unwrap_err().to_string();
+        assert!(refused.contains("append-only"), "{refused}");
+    }
+    if db.backend == Backend::Postgres {
+        raw.execute_unprepared("TRUNCATE billing_audit").await.unwrap_err();
+    }
+    assert_eq!(store.audit(&query).await.unwrap(), written);
 }
 
 async fn a_store_runs_on_the_app_s_own_connection(db: &TestDb) {

@@ -32,6 +32,7 @@ pub mod commit;
 pub mod inspect;
 pub mod load;
 pub mod maintain;
+pub mod notices;
 pub mod outbox;
 pub mod outbox_keys;
 pub mod parked;
@@ -245,6 +246,8 @@ macro_rules! store_conformance {
                 inspect_ids_are_compared_exactly,
                 inspect_ping_answers,
                 inspect_a_subject_is_found_by_all_of_its_names,
+            ];
+            notices: [
                 inspect_notices_are_counted_by_kind,
             ];
             maintain: [
@@ -311,6 +314,7 @@ mod tests {
             include_str!("inspect.rs"),
             include_str!("load.rs"),
             include_str!("maintain.rs"),
+            include_str!("notices.rs"),
             include_str!("outbox.rs"),
             include_str!("outbox_keys.rs"),
             include_str!("parked.rs"),
