@@ -149,6 +149,10 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "unknown_event", "No event has this id")
     }
 
+    pub(crate) fn unknown_customer() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "unknown_customer", "Nothing is known of this customer")
+    }
+
     pub(crate) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is no such route")
     }

@@ -194,6 +194,8 @@ pub enum IgnoreReason {
     Thin,
     /// A thin event whose snapshot twin is in the inbox.
     Twin,
+    /// What it said was erased before it was processed.
+    Erased,
 }
 
 impl IgnoreReason {
@@ -206,6 +208,7 @@ impl IgnoreReason {
             Self::ConnectedAccount => "connected_account",
             Self::Thin => "thin",
             Self::Twin => "twin",
+            Self::Erased => "erased",
         }
     }
 }

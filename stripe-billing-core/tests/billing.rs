@@ -484,6 +484,18 @@ async fn pruned_and_erased_payloads_are_gone_and_everything_else_stays() {
     assert!(f.store.subject(&subject).await.unwrap().unwrap().records.is_empty());
     let range = EventRange { limit: 10, ..EventRange::default() };
     assert_eq!(f.billing.replay(&range, false).await.unwrap().requeued, 0, "nothing to replay");
+
+    // What waited for a link when it was erased has nothing to say any more.
+    let stray = json!({"id": "sub_9", "object": "subscription", "customer": "cus_9",
+        "status": "active"});
+    f.deliver(&body("evt_3", "customer.subscription.created", START + 3, &stray)).await;
+    f.billing.process_due().await.unwrap();
+    let subject = SubjectKey { id: "cus_9".into(), ..subject };
+    assert_eq!(f.billing.erase(&subject).await.unwrap(), 1);
+    f.billing.link(&subject, "acme", "ada", "1").await.unwrap();
+    f.billing.process_due().await.unwrap();
+    let erased = f.events().await.into_iter().find(|event| event.key.id == "evt_3").unwrap();
+    assert_eq!((erased.status.as_str(), erased.reason.as_deref()), ("ignored", Some("erased")));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod event;
 mod list;
 mod query;
+mod verbs;
 mod view;
 
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
 use stripe_billing_core::Billing;
@@ -65,6 +66,12 @@ where
 /// | `GET /stats` | [`Stats`](stripe_billing_core::store::Stats) of both queues |
 /// | `GET /tickets?status=&customer=&limit=&after=` | `{"tickets": [..], "next"}`, the newest first |
 /// | `GET /audit?customer=&limit=&after=` | `{"audit": [..], "next"}`, the newest first |
+/// | `POST /customers/{id}/link` `{"account", "request_id"}` | 202: the customer belongs to that account, whatever its metadata say; once per request id |
+/// | `POST /customers/{id}/erase` `{}` | `{"events"}`: what was received about the customer is forgotten |
+/// | `POST /events/replay` `{"dry_run", "from", "until", "status", "type", "customer", "limit"}` | [`Replayed`](stripe_billing_core::Replayed): what deciding again would change, or, with `"dry_run": false`, how many events are due again |
+///
+/// A `POST` about a customer takes `livemode` and `stripe_account` as well. Every `POST` takes JSON
+/// only, which a page of another site cannot send unasked.
 ///
 /// `at` is an instant in Unix seconds as of which access is worked out; it moves that clock, not
 /// the data. Without `livemode` a customer is looked for in live mode first, then in test mode.
@@ -90,8 +97,11 @@ pub fn operator(billing: Billing, authorize: impl Authorize) -> Router {
     let authorize: Arc<dyn Authorize> = Arc::new(authorize);
     Router::new()
         .route("/customers/{id}", get(customer))
+        .route("/customers/{id}/link", post(verbs::link))
+        .route("/customers/{id}/erase", post(verbs::erase))
         .route("/accounts/{account}", get(account))
         .route("/events", get(list::events))
+        .route("/events/replay", post(verbs::replay))
         .route("/events/{id}", get(one_event))
         .route("/stats", get(stats))
         .route("/tickets", get(list::tickets))

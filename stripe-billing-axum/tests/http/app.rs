@@ -130,6 +130,24 @@ impl App {
         self.send(request.unwrap()).await
     }
 
+    /// What an operator is answered who does something.
+    pub(crate) async fn operate(&self, path: &str, body: &Value) -> Answer {
+        let request = Request::post(format!("/operator{path}"))
+            .header("authorization", "Bearer op_hush")
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string()));
+        self.send(request.unwrap()).await
+    }
+
+    /// The same as a form, which any page can make a browser send.
+    pub(crate) async fn operate_form(&self, path: &str) -> Answer {
+        let request = Request::post(format!("/operator{path}"))
+            .header("authorization", "Bearer op_hush")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Body::from("livemode=true"));
+        self.send(request.unwrap()).await
+    }
+
     pub(crate) async fn post(&self, path: &str, account: &str, body: &Value) -> Answer {
         let request = Request::post(path)
             .header("host", "app.example")

@@ -414,3 +414,45 @@ async fn what_is_not_there_is_a_problem_too() {
     let answer = app.send(request.body(Body::empty()).unwrap()).await;
     answer.assert_problem(405, "method_not_allowed");
 }
+
+#[tokio::test]
+async fn an_operator_links_a_customer_and_what_waited_is_taken_up() {
+    let app = app();
+    let unlinked = subscription("active", &json!({"metadata": {}}));
+    tell(&app, &[("customer.subscription.created", unlinked)]).await;
+    assert_eq!(customer(&app, "cus_1").await["account"], Value::Null);
+    let link = json!({"account": "ada", "request_id": "1"});
+    let answer = app.operate("/customers/cus_2/link", &link).await;
+    assert_eq!((answer.status.as_u16(), &answer.body["code"]), (404, &json!("unknown_customer")));
+    let misspelt = json!({"accuont": "ada", "request_id": "1"});
+    assert_eq!(app.operate("/customers/cus_1/link", &misspelt).await.status, 400);
+    let answer = app.operate("/customers/cus_1/link", &link).await;
+    assert_eq!((answer.status.as_u16(), &answer.body["duplicate"]), (202, &json!(false)));
+    let answer = app.operate("/customers/cus_1/link", &link).await;
+    assert_eq!((answer.status.as_u16(), &answer.body["duplicate"]), (202, &json!(true)));
+    let view = customer(&app, "cus_1").await;
+    assert_eq!((&view["account"], &view["access"]), (&json!("ada"), &json!(true)));
+    let parked = app.operator("/events?status=parked").await;
+    assert_eq!(parked.body["events"], json!([]));
+}
+
+#[tokio::test]
+async fn a_replay_is_dry_unless_it_is_said_and_an_erased_customer_has_nothing_to_replay() {
+    let app = app();
+    tell(&app, &[linked(), ("customer.subscription.created", subscription("active", &json!({})))])
+        .await;
+    let dry = app.operate("/events/replay", &json!({"customer": "cus_1"})).await;
+    assert_eq!((dry.status.as_u16(), &dry.body["requeued"]), (200, &json!(0)));
+    let outcomes: Vec<&Value> =
+        dry.body["events"].as_array().unwrap().iter().map(|event| &event["changes"]).collect();
+    assert_eq!(outcomes, [&json!([]), &json!([])], "today's code decides alike");
+    let real = json!({"customer": "cus_1", "dry_run": false});
+    assert_eq!(app.operate("/events/replay", &real).await.body["requeued"], 2);
+    assert_eq!(customer(&app, "cus_1").await["access"], true);
+    let erased = app.operate("/customers/cus_1/erase", &json!({})).await;
+    assert_eq!((erased.status.as_u16(), &erased.body["events"]), (200, &json!(2)));
+    assert_eq!(app.operate("/events/replay", &real).await.body["requeued"], 0);
+    assert_eq!(customer(&app, "cus_1").await["subscriptions"], json!([]));
+    let form = app.operate_form("/customers/cus_1/erase").await;
+    assert_eq!(form.status, 415, "another site's form is refused");
+}

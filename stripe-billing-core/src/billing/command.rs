@@ -91,6 +91,8 @@ impl Billing {
             received_at: now,
             payload: Bytes::from(payload),
         };
-        Ok(self.inner.store.receive(event).await?)
+        let receipt = self.inner.store.receive(event).await?;
+        self.after_receipt().await;
+        Ok(receipt)
     }
 }

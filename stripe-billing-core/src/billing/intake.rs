@@ -115,7 +115,7 @@ impl Billing {
     }
 
     /// Wakes the workers, or does their work when there are none.
-    async fn after_receipt(&self) {
+    pub(super) async fn after_receipt(&self) {
         #[cfg(feature = "tokio")]
         self.inner.signals.wake();
         if self.inner.processing == Processing::Inline

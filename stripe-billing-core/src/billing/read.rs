@@ -29,6 +29,9 @@ impl Billing {
             let failure = Failure::new(ErrorClass::Poison, "lease_lost", message);
             return Err(Settlement::Dead(failure));
         }
+        if received.payload.is_empty() {
+            return Err(Settlement::Ignored(IgnoreReason::Erased));
+        }
         if let Some(reason) = self.foreign(received) {
             return Err(Settlement::Ignored(reason));
         }

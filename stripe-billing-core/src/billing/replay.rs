@@ -64,6 +64,7 @@ impl Billing {
     pub async fn replay(&self, range: &EventRange, dry_run: bool) -> Result<Replayed, StoreError> {
         if !dry_run {
             let requeued = self.inner.store.requeue(range, self.inner.clock.now()).await?;
+            self.after_receipt().await;
             return Ok(Replayed { requeued, events: Vec::new() });
         }
         let mut replayed = Replayed::default();
