@@ -62,7 +62,7 @@ pub fn decide(family: &Family, patch: &Patch, terms: &Terms<'_>) -> Decision {
     }
     let settlement = match &account {
         None if waits => Settlement::Parked(ParkReason::Unlinked),
-        _ if has_unknown_price(patch, terms.catalog) => {
+        _ if has_unknown_price(&after, patch, terms.catalog) => {
             let catalog = terms.catalog.fingerprint().to_owned();
             Settlement::Parked(ParkReason::UnknownPrice { catalog })
         }
@@ -183,15 +183,17 @@ fn writes(before: &Subject, after: &Subject) -> Vec<RecordWrite> {
         .collect()
 }
 
-/// Whether the event is about a subscription to a price that the catalog does not know.
-fn has_unknown_price(patch: &Patch, catalog: &Catalog) -> bool {
-    let Some(Record::Subscription(record)) = patch.records.first() else {
+/// Whether the event is about a subscription, not over yet, to a price that the catalog does not
+/// know.
+fn has_unknown_price(after: &Subject, patch: &Patch, catalog: &Catalog) -> bool {
+    let object = patch.records.first().map(Record::object);
+    let Some(Record::Subscription(record)) = object.and_then(|it| after.records.get(&it)) else {
         return false;
     };
-    let Some(view) = record.latest() else {
-        return false;
-    };
-    view.items.iter().any(|item| catalog.plan_of_price(&item.price).is_none())
+    let live = record.latest().filter(|view| !view.status.is_terminal());
+    live.is_some_and(|view| {
+        view.items.iter().any(|item| catalog.plan_of_price(&item.price).is_none())
+    })
 }
 
 /// A step outside of the table is applied, since Stripe knows better, but it is worth a look.

@@ -16,9 +16,6 @@ use crate::ticket::words;
 const CARD_NOTICE: TimeDelta = TimeDelta::days(31);
 /// How long before evidence is due it is told again.
 const DEADLINE_NOTICE: TimeDelta = TimeDelta::hours(72);
-/// How long a refund that only its charge told of waits for the refund itself.
-const REFUND_PATIENCE: TimeDelta = TimeDelta::minutes(10);
-
 words! {
     /// What a notice says.
     NoticeKind {
@@ -79,7 +76,8 @@ pub struct Notice {
     pub kind: NoticeKind,
     /// The record it is about, if it is about one.
     pub object: Option<ObjectRef>,
-    /// What tells it from others of the kind: the attempt, the refund, the period's end.
+    /// What tells it from others of the kind: the attempt, the number of the refund, the dispute, the
+    /// period's end.
     pub detail: String,
 }
 
@@ -143,10 +141,7 @@ pub(crate) fn notices(subject: &Subject, object: &ObjectRef, now: DateTime<Utc>)
         Some(Record::Payment(record)) => {
             of_payment(record, object, &mut told);
             let at_once = told.into_iter().map(|notice| Due { notice, at: now });
-            return at_once
-                .chain(deadlines(record, object))
-                .chain(untold(record, object, now))
-                .collect();
+            return at_once.chain(deadlines(record, object)).collect();
         }
         Some(Record::PaymentMethod(record)) => {
             of_payment_method(subject, record, object, now, &mut told);
@@ -216,8 +211,12 @@ fn of_invoice(record: &InvoiceRecord, object: &ObjectRef, told: &mut Vec<Notice>
 
 fn of_payment(record: &PaymentRecord, object: &ObjectRef, told: &mut Vec<Notice>) {
     let mut tell = |kind, detail: &str| told.push(Notice::about(kind, object.clone(), detail));
-    for refund in record.refunds().filter(|refund| refund.status == RefundStatus::Succeeded) {
-        tell(NoticeKind::Refund, &refund.id);
+    // By number, since a charge tells of its refunds before, after, or in place of themselves: that
+    // makes one notice of each, and none of any twice.
+    let refunds = record.refunds().filter(|refund| refund.status == RefundStatus::Succeeded);
+    let alone = record.refunds.is_empty() && record.refunded() > 0;
+    for number in 1..=refunds.count().max(usize::from(alone)) {
+        tell(NoticeKind::Refund, &number.to_string());
     }
     for dispute in record.disputes() {
         if dispute.status.is_open() {
@@ -231,14 +230,6 @@ fn of_payment(record: &PaymentRecord, object: &ObjectRef, told: &mut Vec<Notice>
     for warning in record.warnings() {
         tell(NoticeKind::FraudWarning, &warning.id);
     }
-}
-
-/// A refund that only its charge tells of: told when no refund comes by itself.
-fn untold(record: &PaymentRecord, object: &ObjectRef, now: DateTime<Utc>) -> Option<Due> {
-    let refunded = record.refunded();
-    let notice = Notice::about(NoticeKind::Refund, object.clone(), refunded.to_string());
-    let alone = record.refunds.is_empty() && refunded > 0;
-    alone.then(|| Due { notice, at: now + REFUND_PATIENCE })
 }
 
 /// The reminders that evidence is due: from three days before on, while it is missing.

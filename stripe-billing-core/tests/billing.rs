@@ -415,8 +415,8 @@ async fn a_replay_shows_the_difference_dry_and_changes_nothing_twice_for_real() 
     let f = fixture(|b| b.catalog(catalog(&["price_other"])));
     let active = subscription("active", &linked());
     f.deliver(&body("evt_1", "customer.subscription.created", START, &active)).await;
-    let canceled = subscription("canceled", &linked());
-    f.deliver(&body("evt_2", "customer.subscription.deleted", START + 5, &canceled)).await;
+    let late = subscription("past_due", &linked());
+    f.deliver(&body("evt_2", "customer.subscription.updated", START + 5, &late)).await;
     f.billing.process_due().await.unwrap();
     let told = f.recorder.keys();
     let range = EventRange { limit: 10, ..EventRange::default() };
@@ -435,20 +435,13 @@ async fn a_replay_shows_the_difference_dry_and_changes_nothing_twice_for_real() 
         .build()
         .unwrap();
     let dry = next.replay(&range, true).await.unwrap();
-    assert_eq!(
-        dry.events[0].messages,
-        [
-            "subscription_started:sub_1",
-            "subscription_ended:sub_1",
-            "notice:subscription_canceled:sub_1"
-        ]
-    );
+    assert_eq!(dry.events[0].messages, ["subscription_started:sub_1"]);
     assert_eq!(next.replay(&range, false).await.unwrap().requeued, 2);
     next.process_due().await.unwrap();
     assert!(f.events().await.iter().all(|event| event.status != "parked"));
     assert_eq!(f.recorder.keys(), told, "nothing is told twice");
     let state = next.access("acme").await.unwrap().state;
-    assert_eq!(state, State::Canceled, "a replay of the first event takes nothing back");
+    assert_eq!(state, State::PastDue, "a replay of the first event takes nothing back");
 }
 
 #[tokio::test]
@@ -586,4 +579,37 @@ async fn what_billing_has_no_rule_for_is_offered_to_the_app_until_it_takes_it() 
         (unhandled.status.as_str(), unhandled.reason.as_deref()),
         ("ignored", Some("unhandled"))
     );
+}
+
+#[tokio::test]
+async fn two_refunds_are_two_notices_whoever_tells_of_them_first() {
+    let refund = |id: &str, amount: i64| {
+        json!({"id": id, "object": "refund", "status": "succeeded", "amount": amount,
+            "charge": "ch_1", "payment_intent": "pi_1"})
+    };
+    let charge = |refunded: i64| {
+        json!({"id": "ch_1", "object": "charge", "status": "succeeded", "customer": "cus_1",
+            "payment_intent": "pi_1", "amount": 1_000, "amount_refunded": refunded,
+            "metadata": linked()})
+    };
+    let told = [
+        ("refund.created", START + 1, refund("re_1", 300)),
+        ("charge.refunded", START + 1, charge(300)),
+        ("refund.created", START + 9, refund("re_2", 700)),
+        ("charge.refunded", START + 9, charge(1_000)),
+    ];
+    for order in 0..24 {
+        let (mut left, mut order) = (vec![0, 1, 2, 3], order);
+        let f = fixture(|b| b);
+        for choices in (1..=4).rev() {
+            let index = left.remove(order % choices);
+            order /= choices;
+            let (kind, created, object) = &told[index];
+            f.deliver(&body(&format!("evt_{index}"), kind, *created, object)).await;
+            f.billing.process_due().await.unwrap();
+        }
+        let view = f.billing.account_view(&"acme".into(), None, None).await.unwrap();
+        assert_eq!(view.notifications.get("refund"), Some(&2), "{:?}", f.events().await);
+        assert_eq!(view.payments[0].amount_refunded, 1_000);
+    }
 }
