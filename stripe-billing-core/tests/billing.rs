@@ -396,6 +396,10 @@ async fn an_operator_links_a_customer_once_and_against_what_metadata_says() {
     assert!(f.events().await.iter().all(|event| event.status == "processed"));
     assert_eq!(f.recorder.keys(), ["subscription_started:sub_1"]);
 
+    let known = f.store.subject(&subject).await.unwrap().unwrap();
+    assert_eq!((known.owner.as_deref(), known.records.len()), (None, 1), "it stays what it is");
+    assert!(known.links.names().is_empty());
+
     let claims = json!({"id": "cus_1", "object": "customer", "metadata": {"account": "zenith"}});
     f.deliver(&body("evt_2", "customer.updated", START + 10, &claims)).await;
     f.billing.process_due().await.unwrap();

@@ -70,6 +70,7 @@ impl Family {
             .flatten()
             .collect();
         let mut needed = self.subject.wanted(&objects);
+        needed.extend(self.orphans.iter().flat_map(|orphan| orphan.records.keys().cloned()));
         needed.extend(objects);
         needed
     }
@@ -108,7 +109,7 @@ impl Family {
             .values()
             .flatten()
             .flat_map(|root| root.links.names().iter().cloned())
-            .chain(patch.names.iter().cloned())
+            .chain(patch.names.iter().map(|name| search.proper(name)))
             .collect();
         let unknown = names.iter().filter(|name| !loaded.contains_key(&name.id));
         search.missing.extend(unknown.map(|name| name.id.clone()));
@@ -149,6 +150,12 @@ impl<'a> Search<'a> {
                 },
             }
         }
+    }
+
+    /// The name under which a subject goes that was asked for by its id alone.
+    fn proper(&self, name: &Name) -> Name {
+        let known = self.loaded.get(&name.id).and_then(Option::as_ref);
+        known.filter(|subject| subject.owner.is_none()).map_or_else(|| name.clone(), Subject::name)
     }
 
     fn family(&self, tenant: &Tenant, patch: &Patch, names: BTreeSet<Name>) -> Family {
