@@ -138,7 +138,7 @@ mod tests {
     fn a_second_time_is_nothing_new_and_the_oldest_go() {
         let told = Told::default();
         let remember = |key: usize| {
-            let line = Line { words: format!("line {key}"), is_notice: key % 2 == 0 };
+            let line = Line { words: format!("line {key}"), is_notice: key.is_multiple_of(2) };
             told.remember(Entry { key: key.to_string(), account: "ada".to_owned(), line });
         };
         (0..=KEPT).for_each(remember);
