@@ -17,7 +17,7 @@ use crate::state::{Family, ObjectKind, ObjectRef, Patch, Record, Subject};
 mod audit;
 mod tickets;
 
-pub(crate) use tickets::dead_event;
+pub(crate) use tickets::{dead_event, fact_differs};
 
 /// What is to be done about an event.
 #[derive(Clone, Debug, PartialEq)]

@@ -36,6 +36,17 @@ impl StoreError {
         Self { kind, retry_after: None, source: source.into() }
     }
 
+    /// A key of the outbox that stands for another message already
+    /// ([`EventStore`](crate::store::EventStore) clause 5).
+    pub fn key_reused(key: impl Into<String>) -> Self {
+        Self::new(ErrorKind::KeyReused, ReusedKey(key.into()))
+    }
+
+    /// The key, if that is the failure.
+    pub fn reused_key(&self) -> Option<&str> {
+        self.source.downcast_ref::<ReusedKey>().map(|key| key.0.as_str())
+    }
+
     /// With the time after which the backend asked to be tried again.
     #[must_use]
     pub fn with_retry_after(mut self, after: Duration) -> Self {
@@ -58,6 +69,10 @@ impl StoreError {
         self.retry_after
     }
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is in the outbox with other content")]
+struct ReusedKey(String);
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

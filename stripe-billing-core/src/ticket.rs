@@ -40,6 +40,8 @@ words! {
         DeadEvent = "dead_event",
         /// The sources that name a customer's account disagree.
         ContestedLink = "contested_link",
+        /// A fact that was told came again with other content.
+        FactDiffers = "fact_differs",
     }
 }
 

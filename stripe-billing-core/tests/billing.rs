@@ -617,3 +617,26 @@ async fn two_refunds_are_two_notices_whoever_tells_of_them_first() {
         assert_eq!(view.payments[0].amount_refunded, 1_000);
     }
 }
+
+#[tokio::test]
+async fn a_fact_in_other_words_loses_no_state() {
+    let f = fixture(|b| b);
+    let invoice = |total: Value, extra: i64| {
+        json!({"id": "in_1", "object": "invoice", "customer": "cus_1", "status": "paid",
+            "total": total, "amount_paid": 1_500, "currency": "usd", "attempt_count": extra,
+            "parent": {"subscription_details": {"subscription": "sub_1", "metadata": linked()}}})
+    };
+    let absurd = invoice(json!(1e30), 0);
+    f.deliver(&body("evt_1", "invoice.paid", START, &absurd)).await;
+    f.billing.process_due().await.unwrap();
+    f.deliver(&body("evt_2", "invoice.payment_succeeded", START + 1, &invoice(json!(1_500), 1)))
+        .await;
+    f.billing.process_due().await.unwrap();
+    assert!(f.events().await.iter().all(|event| event.status == "processed"));
+    let view = f.billing.account_view(&"acme".into(), None, None).await.unwrap();
+    assert_eq!(view.invoices[0].total, Some(1_500));
+    assert_eq!(f.recorder.keys(), ["invoice_paid:in_1"], "told once, as it was then");
+    let tickets = f.store.tickets(&TicketQuery { limit: 9, ..TicketQuery::default() }).await;
+    let kinds: Vec<_> = tickets.unwrap().iter().map(|ticket| ticket.kind).collect();
+    assert_eq!(kinds, [TicketKind::FactDiffers]);
+}

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
 use serde_json::Value as Json;
+use stripe_billing_core::StoreError;
 use stripe_billing_core::changes::{AuditEntry, Effects, Message, OutboxEntry};
 use stripe_billing_core::ticket::TicketWrite;
-use stripe_billing_core::{ErrorKind, StoreError};
 
 use crate::classify::{corrupt, is_duplicate};
 use crate::db::{self, Db, column};
@@ -31,17 +31,6 @@ pub(crate) struct FactRow<'a> {
     pub(crate) body: String,
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("the outbox key `{key}` stands for another message")]
-struct KeyReused {
-    key: String,
-}
-
-fn key_reused(key: &str) -> StoreError {
-    let key = key.to_owned();
-    StoreError::new(ErrorKind::KeyReused, KeyReused { key })
-}
-
 impl<'a> EffectRows<'a> {
     pub(crate) fn new(effects: &'a Effects, now: DateTime<Utc>) -> Result<Self, StoreError> {
         // Whole, so that a new kind of effect does not compile until it is written here.
@@ -51,7 +40,7 @@ impl<'a> EffectRows<'a> {
             // Of two of one key the first holds.
             let told = known.entry(entry.key.as_str()).or_insert(entry);
             if told.message != entry.message {
-                return Err(key_reused(&entry.key));
+                return Err(StoreError::key_reused(&entry.key));
             }
         }
         let facts = known
@@ -187,7 +176,7 @@ impl<'a> EffectRows<'a> {
             let (key, body): (String, String) = (column(stored, 0)?, column(stored, 1)?);
             let fact = self.facts.iter().find(|fact| fact.entry.key == key);
             if !fact.is_some_and(|fact| fact.says(&body)) {
-                return Err(key_reused(&key));
+                return Err(StoreError::key_reused(&key));
             }
             told.insert(key, body);
         }

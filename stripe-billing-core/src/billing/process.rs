@@ -8,7 +8,7 @@ use super::batch::{Known, Work};
 use super::lookup::Undecided;
 use super::{Billing, observe};
 use crate::changes::{Changes, Effects, Settlement};
-use crate::decide::{Decision, Terms, dead_event, decide};
+use crate::decide::{Decision, Terms, dead_event, decide, fact_differs};
 use crate::error::{ErrorKind, StoreError};
 use crate::keys::{AccountKey, Tenant};
 use crate::queue::{ClaimRequest, ErrorClass, Failure};
@@ -202,7 +202,7 @@ impl Billing {
             };
             let patch = found.as_ref().unwrap_or(&read.patch);
             let decision = catch_unwind(AssertUnwindSafe(|| decide(&family, patch, &terms)));
-            let changes = match decision {
+            let mut changes = match decision {
                 Ok(Decision::Commit(changes)) => changes,
                 Ok(Decision::Settle(settlement)) => {
                     let about = Some(family.subject.key.id);
@@ -210,7 +210,7 @@ impl Billing {
                 }
                 Err(_) => return self.settle(claimed, Settlement::Dead(panicked()), None).await,
             };
-            match self.inner.store.commit(&claimed.lease, &changes).await? {
+            match self.commit(claimed, &mut changes).await? {
                 Commit::Done => {
                     self.after_commit(&family, &changes).await;
                     known.committed(family, &changes);
@@ -224,6 +224,25 @@ impl Billing {
             }
         }
         self.settle(claimed, Settlement::Released, None).await
+    }
+
+    /// Commits. A fact that was told in other words before stays as it was told, with a ticket: the
+    /// state must not be lost over it.
+    async fn commit(
+        &self,
+        claimed: &ClaimedEvent,
+        changes: &mut Changes,
+    ) -> Result<Commit, StoreError> {
+        loop {
+            let committed = self.inner.store.commit(&claimed.lease, changes).await;
+            let reused = committed.as_ref().err().and_then(StoreError::reused_key);
+            let Some(key) = reused.map(str::to_owned) else { return committed };
+            if !changes.effects.outbox.iter().any(|entry| entry.key == key) {
+                return committed;
+            }
+            tracing::error!(key, "a fact was told with other content before");
+            fact_differs(&mut changes.effects, &key, &claimed.event.key.id);
+        }
     }
 
     /// Ends or puts off an event that cannot be decided on.

@@ -69,6 +69,25 @@ pub(crate) fn dead_event(id: &str, event_type: &str, failure: &Failure) -> Effec
     Effects { outbox, tickets: vec![ticket], ..Effects::default() }
 }
 
+/// A fact was told already, in other words: what was told stays, and somebody should look.
+pub(crate) fn fact_differs(effects: &mut Effects, key: &str, event: &str) {
+    let twins = effects.outbox.iter().filter(|entry| entry.key == key).count();
+    let mut keep = twins > 1; // Of several now the first is told, unless another was told before.
+    effects.outbox.retain(|entry| entry.key != key || std::mem::take(&mut keep));
+    let ticket = format!("fact_differs:{key}");
+    effects.outbox.push(OutboxEntry::from(ticket_opened(&ticket)));
+    effects.tickets.push(TicketWrite {
+        key: ticket,
+        kind: TicketKind::FactDiffers,
+        priority: TicketPriority::Normal,
+        open: true,
+        object: None,
+        event: Some(event.to_owned()),
+        title: format!("{key} was told with other content than it has now"),
+        due_by: None,
+    });
+}
+
 fn wanted(payment: &PaymentRecord, object: &ObjectRef, terms: &Terms<'_>) -> Vec<TicketWrite> {
     let ticket = |key: String, kind, priority, open, title: String, due_by| TicketWrite {
         key,

@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Inner, OutboxRow, QueueState};
 use crate::changes::{Effects, OutboxEntry};
-use crate::error::{ErrorKind, StoreError};
+use crate::error::StoreError;
 use crate::keys::{SubjectKey, Tenant};
 use crate::store::AuditLine;
 use crate::ticket::{Ticket, TicketStatus, TicketWrite};
@@ -21,10 +21,7 @@ impl Inner {
             let twin = new.iter().find(|other| other.key == entry.key);
             match stored.map(|row| &row.entry).or(twin) {
                 Some(known) if known.message == entry.message => {}
-                Some(_) => {
-                    let message = format!("outbox key {} stands for another message", entry.key);
-                    return Err(StoreError::new(ErrorKind::KeyReused, message));
-                }
+                Some(_) => return Err(StoreError::key_reused(&entry.key)),
                 None => new.push(entry.clone()),
             }
         }

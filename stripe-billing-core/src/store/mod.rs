@@ -107,7 +107,7 @@ pub enum Commit {
 ///    `LeaseLost` if the lease's epoch is not the row's, or the event is settled already (checked
 ///    first).
 /// 5. Outbox keys are unique per tenant. The same key with the same message is already there and no
-///    error; with another message the commit fails with `ErrorKind::KeyReused`. An entry is due at
+///    error; with another message the commit fails with [`StoreError::key_reused`]. An entry is due at
 ///    its own time, at once without one, and never in shadow (status `shadow`).
 /// 6. `settle` without a commit follows the same fencing. `Retry` and `Dead` count an attempt and
 ///    keep the failure's code as the reason and its message; a later success clears the reason. Its
