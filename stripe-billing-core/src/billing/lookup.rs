@@ -261,6 +261,7 @@ fn resource(kind: &str) -> Option<Resource> {
         "refund" => Resource::Refund,
         "dispute" => Resource::Dispute,
         "payment_method" => Resource::PaymentMethod,
+        "invoice_payment" => Resource::InvoicePayment,
         _ => return None,
     })
 }

@@ -19,6 +19,7 @@ pub(crate) use at_once::{SHAPES, statement};
 
 use crate::classify::corrupt;
 use crate::db::{self, Db};
+#[cfg(feature = "postgres")]
 use crate::dialect::Dialect;
 use crate::effects::{EffectRows, SubjectColumns};
 

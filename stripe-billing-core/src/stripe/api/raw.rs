@@ -21,6 +21,8 @@ pub enum Resource {
     Dispute,
     /// `/v1/payment_methods`
     PaymentMethod,
+    /// A payment of an invoice.
+    InvoicePayment,
 }
 
 impl Resource {
@@ -36,6 +38,7 @@ impl Resource {
             Self::Refund => "/v1/refunds",
             Self::Dispute => "/v1/disputes",
             Self::PaymentMethod => "/v1/payment_methods",
+            Self::InvoicePayment => "/v1/invoice_payments",
         }
     }
 }
