@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::fingerprint;
 use crate::state::{
     CheckoutRecord, InvoiceRecord, PaymentRecord, PriceChange, Record, SubscriptionRecord,
 };
@@ -152,7 +153,10 @@ impl DomainEvent {
             Self::InvoicePaid { invoice, .. }
             | Self::InvoiceVoided { invoice, .. }
             | Self::InvoiceUncollectible { invoice, .. } => format!("{kind}:{invoice}"),
-            Self::PricesChanged { subscription, at, .. } => format!("{kind}:{subscription}:{at}"),
+            // There and back may take no second.
+            Self::PricesChanged { subscription, at, from, to } => {
+                format!("{kind}:{subscription}:{at}:{}", fingerprint(&(from, to)))
+            }
             Self::RefundSucceeded { refund, .. } | Self::RefundFailed { refund, .. } => {
                 format!("{kind}:{refund}")
             }

@@ -14,7 +14,9 @@ use stripe_billing_core::{
     AccountKey, Billing, EventHandler, Fact, ManualClock, MemoryStore, NotifyError,
 };
 use stripe_billing_testing::event::Shape;
-use stripe_billing_testing::event::histories::{ACCOUNT, ACCOUNT_KEY, ALL, PACK_KEY, START};
+use stripe_billing_testing::event::histories::{
+    ACCOUNT, ACCOUNT_KEY, ALL, PACK, PACK_KEY, START,
+};
 
 const SECRET: &str = "whsec_test";
 
@@ -52,7 +54,7 @@ async fn told(events: &[Bytes], batch: u32, step: usize) -> End {
     let catalog = Catalog::builder()
         .plan(plan)
         .link(link)
-        .pack(Pack::new("pack_1000", "price_pack").credits("credits", 1000));
+        .pack(Pack::new(PACK, "price_pack").credits("credits", 1000));
     let billing = Billing::builder(store)
         .catalog(catalog.build().expect("the suite's catalog"))
         .webhook_secrets([SECRET])
@@ -140,7 +142,7 @@ fn summary(view: &Value) -> String {
 
 /// How each history ends, as its description says.
 #[rustfmt::skip]
-const ENDS: [(&str, &str); 33] = [
+const ENDS: [(&str, &str); 35] = [
     ("sign_up", "active access | subscriptions sub_1 active to 31 | invoices in_1 paid 1500 | checkout_sessions complete paid fulfilled"),
     ("cancel", "canceled no access | subscriptions sub_1 canceled"),
     ("failed_renewal", "active access | subscriptions sub_1 active to 62 | invoices in_2 paid 1500"),
@@ -152,6 +154,8 @@ const ENDS: [(&str, &str); 33] = [
     ("session_expired", "no_subscription no access | checkout_sessions expired unpaid not fulfilled"),
     ("trial_to_paid", "active access | subscriptions sub_1 active to 45 | invoices in_1 paid 0, in_2 paid 1500 | payments 1500 refunded 0 returned 0 | checkout_sessions complete no_payment_required fulfilled"),
     ("renewal_recovers", "active access | subscriptions sub_1 active to 62 | invoices in_2 paid 1500 | payments 1500 refunded 0 returned 0"),
+    ("renewal_confirmed", "active access | subscriptions sub_1 active to 62 | invoices in_2 paid 1500 | payments 1500 refunded 0 returned 0"),
+    ("first_payment_expires", "expired no access | subscriptions sub_1 incomplete_expired | invoices in_1 void 0"),
     ("renewal_unpaid_canceled", "canceled no access | subscriptions sub_1 canceled | invoices in_2 open 0"),
     ("renewal_unpaid_kept", "unpaid no access | subscriptions sub_1 unpaid | invoices in_2 open 0"),
     ("renewal_uncollectible", "past_due no access | subscriptions sub_1 past_due | invoices in_2 uncollectible 0"),

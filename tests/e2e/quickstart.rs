@@ -18,7 +18,7 @@ use tokio::time::timeout;
 /// The longest that anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
 const SECRET: &str = "whsec_e2e_hush";
-const TOKEN: &str = "operator-hush";
+pub(crate) const TOKEN: &str = "operator-hush";
 
 /// A running server, killed when this is dropped.
 pub(crate) struct Server {
@@ -164,14 +164,14 @@ impl Server {
         client().post(format!("{}{path}", self.url))
     }
 
-    async fn json(&self, path: &str, account: &str) -> Value {
+    pub(crate) async fn json(&self, path: &str, account: &str) -> Value {
         let request = self.get(path).header("x-demo-account", account);
         let answer = request.bearer_auth(TOKEN).send().await.expect(path);
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
         answer.json().await.expect("JSON")
     }
 
-    async fn deliver(&self, body: &str, secret: &str) -> (StatusCode, Value) {
+    pub(crate) async fn deliver(&self, body: &str, secret: &str) -> (StatusCode, Value) {
         let secret = WebhookSecret::new(secret).expect("a secret");
         let signature = webhook::sign(body.as_bytes(), &secret, SystemClock.now());
         let request = self.post("/billing/webhook").header("stripe-signature", signature);

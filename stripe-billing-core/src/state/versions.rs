@@ -142,7 +142,12 @@ impl<T: Snapshot> Versions<T> {
         }
         let from = self.0.partition_point(|kept| kept.age() < head.age());
         let to = self.0.partition_point(|kept| kept.age() <= head.age());
-        if to - from > MAX_HEADS {
+        let told = self.0[..to]
+            .partition_point(|kept| kept.age() < head.age() || !matches!(kept.rank, Rank::Live(_)));
+        if to - told > 1 {
+            // What was fetched before the last time says nothing any more.
+            self.0.drain(told..to - 1);
+        } else if to - from > MAX_HEADS {
             self.0.remove(from);
         }
     }
@@ -155,11 +160,13 @@ impl<T: Snapshot> Versions<T> {
     /// the last: their events do not tell, or they came after somebody looked.
     pub(crate) fn is_tied_by(&self, arrived: &Self) -> bool {
         let Some(new) = arrived.0.last() else { return false };
+        let newest_age = self.0.last().map(Head::age);
         let newest: Vec<&Head<T>> =
-            self.0.iter().filter(|head| Some(head.age()) == self.0.last().map(Head::age)).collect();
+            self.0.iter().filter(|head| Some(head.age()) == newest_age).collect();
         let (live, told): (Vec<&Head<T>>, Vec<&Head<T>>) =
             newest.into_iter().partition(|head| matches!(head.rank, Rank::Live(_)));
-        let among = told.iter().any(|head| head.age() == new.age() && head.print == new.print);
+        // It may be one of too many, and not be kept.
+        let among = newest_age == Some(new.age());
         match live.last() {
             Some(live) => among && live.print != new.print,
             None => among && told.iter().any(|head| head.print != new.print) && !is_walk(&told),
