@@ -57,6 +57,7 @@ async fn side(args: &Args, size: usize) -> Outcome<Figures> {
     fill(&connection, size, args.events).await?;
     // What autovacuum does of itself after so many inserts.
     connection.execute_unprepared("VACUUM (ANALYZE) billing_events").await?;
+    connection.execute_unprepared("CHECKPOINT").await?;
     eprintln!("{size} rows in {:.0} s", started.elapsed().as_secs_f64());
 
     let mut figures = Figures::new();
