@@ -159,8 +159,8 @@ async fn open_postgres_as(
     is_plain: bool,
 ) -> Result<Pools, ConnectError> {
     use sea_orm::SqlxPostgresConnector;
-    use sea_orm::sqlx::Connection;
     use sea_orm::sqlx::postgres::PgSslMode;
+    use sea_orm::sqlx::{Connection, Executor};
 
     let mut options = options(url, connections);
     let password = url.password.clone();
@@ -181,6 +181,17 @@ async fn open_postgres_as(
             Some(password) => options.password(password.expose()),
             None => options,
         }
+    });
+    // Planning a decision's statement costs more than running it, and its lists make the server think
+    // that a plan for each execution is worth it. All goes by index, whatever the values are. Servers
+    // before version 12, and some poolers, do not know the setting: they plan more.
+    options.map_sqlx_postgres_pool_opts(|options| {
+        options.after_connect(|connection, _| {
+            Box::pin(async move {
+                let once = connection.execute("SET plan_cache_mode = force_generic_plan").await;
+                once.map(|_| ()).or_else(|error| error.as_database_error().map(|_| ()).ok_or(error))
+            })
+        })
     });
     let pool = SqlxPostgresConnector::connect(options).await.map_err(unreachable(SERVER_HINT))?;
     Ok(Pools {

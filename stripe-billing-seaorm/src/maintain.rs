@@ -39,18 +39,18 @@ pub(crate) async fn requeue(
 ) -> Result<u64, StoreError> {
     let limit = range.limit.min(inspect::MAX_RANGE);
     let at_rest = "status IN ('processed', 'ignored', 'parked', 'dead')";
-    let mut filter = inspect::range(range);
+    let (mut filter, order) = inspect::range(db.dialect, range);
     filter.and(at_rest);
     filter.and(has_payload(db.dialect));
     let set = "SET status = 'received', due_at = ?, attempts = 0, crashes = 0, reason = NULL";
     let conditions = &filter.conditions;
     let sql = match db.dialect {
         Dialect::Mysql => {
-            format!("UPDATE {{p}}events {set}{conditions} ORDER BY seq LIMIT {limit}")
+            format!("UPDATE {{p}}events {set}{conditions}{order} LIMIT {limit}")
         }
         Dialect::Sqlite | Dialect::Postgres => format!(
             "UPDATE {{p}}events {set} WHERE {at_rest} AND seq IN \
-             (SELECT seq FROM {{p}}events{conditions} ORDER BY seq LIMIT {limit})"
+             (SELECT seq FROM {{p}}events{conditions}{order} LIMIT {limit})"
         ),
     };
     let mut values = vec![db::micros(now).into()];

@@ -14,9 +14,7 @@ use stripe_billing_core::{
     AccountKey, Billing, EventHandler, Fact, ManualClock, MemoryStore, NotifyError,
 };
 use stripe_billing_testing::event::Shape;
-use stripe_billing_testing::event::histories::{
-    ACCOUNT, ACCOUNT_KEY, ALL, PACK, PACK_KEY, START,
-};
+use stripe_billing_testing::event::histories::{ACCOUNT, ACCOUNT_KEY, ALL, PACK, PACK_KEY, START};
 
 const SECRET: &str = "whsec_test";
 

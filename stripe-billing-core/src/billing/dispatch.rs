@@ -1,13 +1,15 @@
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::process::Report;
 use super::{Billing, observe};
 use crate::changes::Message;
 use crate::error::StoreError;
-use crate::keys::SubjectKey;
+use crate::keys::Tenant;
 use crate::notice::Notice;
 use crate::notify::{Fact, Notification};
 use crate::queue::{ErrorClass, Failure, Lease};
+use crate::state::{ObjectRef, Subject};
 use crate::store::{ClaimedEntry, Delivery, LoadRequest};
 
 /// The code of a fact that the notifier did not take.
@@ -22,16 +24,20 @@ impl Billing {
     pub(super) async fn dispatch_batch(&self) -> Result<Report, StoreError> {
         let mut report = Report::default();
         let (mut done, mut since) = (Vec::new(), Instant::now());
-        for claimed in self.inner.store.claim_outbox(&self.claim_request()).await? {
-            match self.deliver(&claimed).await? {
-                Delivery::Done => done.push(claimed.lease),
+        let batch = self.inner.store.claim_outbox(&self.claim_request()).await?;
+        let mut known = self.about(&batch).await?;
+        for (index, claimed) in batch.iter().enumerate() {
+            match self.deliver(claimed, &known).await? {
+                Delivery::Done => done.push(claimed.lease.clone()),
                 failed => {
-                    self.settle_facts(&[claimed.lease], &failed).await?;
+                    self.settle_facts(std::slice::from_ref(&claimed.lease), &failed).await?;
                 }
             }
             if since.elapsed() >= SETTLE_AFTER {
                 report.delivered += self.settle_facts(&done, &Delivery::Done).await?;
                 done.clear();
+                // It takes long: what was true may be true no more.
+                known = self.about(&batch[index + 1..]).await?;
                 since = Instant::now();
             }
         }
@@ -55,12 +61,20 @@ impl Billing {
         Ok(settled)
     }
 
-    async fn deliver(&self, claimed: &ClaimedEntry) -> Result<Delivery, StoreError> {
+    async fn deliver(
+        &self,
+        claimed: &ClaimedEntry,
+        known: &[Subject],
+    ) -> Result<Delivery, StoreError> {
         let (key, subject) = (claimed.entry.key.clone(), claimed.subject.clone());
         let account = claimed.account.clone();
         let handed_over = match (&claimed.entry.message, account) {
             (Message::Notice(notice), account) => {
-                if !self.is_true(notice, &subject).await? {
+                // A payment may have gone through since it failed.
+                let now = self.inner.clock.now();
+                let is_about = |known: &&Subject| known.key == subject;
+                let holds = |known: &Subject| notice.holds(known, now);
+                if notice.object.is_some() && !known.iter().find(is_about).is_some_and(holds) {
                     return Ok(Delivery::Dropped);
                 }
                 let notice = notice.clone();
@@ -87,17 +101,22 @@ impl Billing {
         Ok(Delivery::Dead(failure))
     }
 
-    /// Whether a notice is still true: a payment may have gone through since it failed.
-    async fn is_true(&self, notice: &Notice, subject: &SubjectKey) -> Result<bool, StoreError> {
-        let Some(object) = &notice.object else { return Ok(true) };
-        let request = LoadRequest {
-            tenant: subject.tenant.clone(),
-            ids: vec![subject.id.clone()],
-            objects: vec![object.clone()],
-        };
-        let now = self.inner.clock.now();
-        let loaded = self.inner.store.load(&request).await?;
-        Ok(loaded.iter().any(|subject| notice.holds(subject, now)))
+    /// What notices are about, read at once: they are told only while they are true.
+    async fn about(&self, batch: &[ClaimedEntry]) -> Result<Vec<Subject>, StoreError> {
+        let mut wanted: BTreeMap<&Tenant, (Vec<String>, Vec<ObjectRef>)> = BTreeMap::new();
+        for claimed in batch {
+            if let Message::Notice(Notice { object: Some(object), .. }) = &claimed.entry.message {
+                let (ids, objects) = wanted.entry(&claimed.subject.tenant).or_default();
+                ids.push(claimed.subject.id.clone());
+                objects.push(object.clone());
+            }
+        }
+        let mut known = Vec::new();
+        for (tenant, (ids, objects)) in wanted {
+            let request = LoadRequest { tenant: tenant.clone(), ids, objects };
+            known.extend(self.inner.store.load(&request).await?);
+        }
+        Ok(known)
     }
 
     /// Tries again later, unless the attempts are used up.

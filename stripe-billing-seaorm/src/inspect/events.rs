@@ -1,13 +1,14 @@
 //! Events, and the figures of both queues.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{QueryResult, Value};
+use sea_orm::QueryResult;
 use stripe_billing_core::store::{EventQuery, EventRange, EventSummary, Stats, StoredEvent};
 use stripe_billing_core::{EventKey, StoreError};
 
-use super::{Filter, MAX_PAGE};
+use super::{Filter, MAX_PAGE, by_status_or_type};
 use crate::classify::corrupt;
 use crate::db::{self, Db, column};
+use crate::dialect::Dialect;
 use crate::inbox;
 use crate::sql::{EVENT_BODY, EVENT_SUMMARY};
 
@@ -18,14 +19,11 @@ const BODY: usize = 14;
 
 pub(crate) async fn events(db: &Db, query: &EventQuery) -> Result<Vec<EventSummary>, StoreError> {
     let EventQuery { status, event_type, subject, after, limit } = query;
-    let filter = Filter::new([
-        ("status = ?", status.as_deref().map(db::text)),
-        ("event_type = ?", event_type.as_deref().map(db::text)),
-        ("subject = ?", subject.as_deref().map(db::text)),
-        ("seq < ?", after.map(Value::from)),
-    ]);
+    let wanted = (status.as_deref(), event_type.as_deref(), subject.as_deref());
+    let (filter, order) = by_status_or_type(db.dialect, wanted, " DESC");
+    let filter = filter.bounded("seq < ?", *after);
     let sql = db.render(&format!(
-        "SELECT {EVENT_SUMMARY} FROM {{p}}events{} ORDER BY seq DESC LIMIT ?",
+        "SELECT {EVENT_SUMMARY} FROM {{p}}events{}{order} LIMIT ?",
         filter.conditions
     ));
     let rows = db.query(db.reader(), sql, filter.limited(*limit, MAX_PAGE)).await?;
@@ -38,25 +36,21 @@ pub(crate) async fn events_by_id(db: &Db, id: &str) -> Result<Vec<StoredEvent>, 
     rows.iter().map(stored).collect()
 }
 
-/// The conditions of a range.
-pub(crate) fn range(range: &EventRange) -> Filter {
+/// The conditions of a range, and its order.
+pub(crate) fn range(dialect: Dialect, range: &EventRange) -> (Filter, String) {
     let EventRange { from, until, status, event_type, subject, limit: _ } = range;
-    Filter::new([
-        ("seq >= ?", from.map(Value::from)),
-        ("seq <= ?", until.map(Value::from)),
-        ("status = ?", status.as_deref().map(db::text)),
-        ("event_type = ?", event_type.as_deref().map(db::text)),
-        ("subject = ?", subject.as_deref().map(db::text)),
-    ])
+    let wanted = (status.as_deref(), event_type.as_deref(), subject.as_deref());
+    let (filter, order) = by_status_or_type(dialect, wanted, "");
+    (filter.bounded("seq >= ?", *from).bounded("seq <= ?", *until), order)
 }
 
 pub(crate) async fn stored_events(
     db: &Db,
     asked: &EventRange,
 ) -> Result<Vec<StoredEvent>, StoreError> {
-    let filter = range(asked);
+    let (filter, order) = range(db.dialect, asked);
     let sql = db.render(&format!(
-        "SELECT {EVENT_SUMMARY}, {EVENT_BODY} FROM {{p}}events{} ORDER BY seq LIMIT ?",
+        "SELECT {EVENT_SUMMARY}, {EVENT_BODY} FROM {{p}}events{}{order} LIMIT ?",
         filter.conditions
     ));
     let rows = db.query(db.reader(), sql, filter.limited(asked.limit, MAX_RANGE)).await?;

@@ -3,15 +3,17 @@
 use crate::Outcome;
 
 pub(crate) const USAGE: &str = "\
-load intake|process [options]
+load intake|process|history|depth [options]
 
   --database URL     postgres://user@host/postgres: a server in which databases are made and dropped
                      again, best one that nobody else uses; `sqlite` (the default): a new file
-  --events N         events of one run (intake 40000, process 20000)
+  --events N         events of one run (intake 40000, process 20000, history 1800, depth 3200)
   --connections N    intake: keep-alive connections that send (32)
-  --workers N        process: workers (4)
-  --batch N          process: events that a worker takes at once (16)
-  --runs N           runs of each side, in turns; the least of each counts (3)
+  --workers N        process, history: workers (4, 1)
+  --batch N          process, history, depth: events that a worker takes at once (16)
+  --sizes A,B,C      history: objects of a customer's past (10,1000,100000);
+                     depth: settled rows in the inbox (10000,10000000)
+  --runs N           runs of each side, in turns; the least of each counts (3; depth: 1)
   --only ours|bare   leaves the other side out, for a profiler";
 
 /// What this process is.
@@ -19,6 +21,8 @@ load intake|process [options]
 pub(crate) enum Mode {
     Intake,
     Process,
+    History,
+    Depth,
     /// The children: what is measured.
     Serve,
     ServeBare,
@@ -27,13 +31,23 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Intake, Self::Process, Self::Serve, Self::ServeBare, Self::Work, Self::WorkBare];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Intake,
+        Self::Process,
+        Self::History,
+        Self::Depth,
+        Self::Serve,
+        Self::ServeBare,
+        Self::Work,
+        Self::WorkBare,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Intake => "intake",
             Self::Process => "process",
+            Self::History => "history",
+            Self::Depth => "depth",
             Self::Serve => "serve",
             Self::ServeBare => "serve-bare",
             Self::Work => "work",
@@ -42,7 +56,7 @@ impl Mode {
     }
 
     pub(crate) fn is_harness(self) -> bool {
-        matches!(self, Self::Intake | Self::Process)
+        matches!(self, Self::Intake | Self::Process | Self::History | Self::Depth)
     }
 }
 
@@ -55,6 +69,7 @@ pub(crate) struct Args {
     pub(crate) workers: usize,
     pub(crate) batch: u32,
     pub(crate) runs: usize,
+    pub(crate) sizes: Vec<usize>,
     only: Option<String>,
 }
 
@@ -68,11 +83,20 @@ impl Args {
         let mut args = Self {
             mode,
             database: "sqlite".to_owned(),
-            events: if mode == Mode::Intake { 40_000 } else { 20_000 },
+            events: match mode {
+                Mode::Intake => 40_000,
+                Mode::History => 1_800,
+                Mode::Depth => 3_200,
+                _ => 20_000,
+            },
             connections: 32,
-            workers: 4,
+            workers: if mode == Mode::History { 1 } else { 4 },
             batch: 16,
-            runs: 3,
+            runs: if mode == Mode::Depth { 1 } else { 3 },
+            sizes: match mode {
+                Mode::Depth => vec![10_000, 10_000_000],
+                _ => vec![10, 1_000, 100_000],
+            },
             only: None,
         };
         while let Some(option) = words.next() {
@@ -84,6 +108,9 @@ impl Args {
                 "--workers" => args.workers = value.parse::<usize>()?.max(1),
                 "--batch" => args.batch = value.parse()?,
                 "--runs" => args.runs = value.parse::<usize>()?.max(1),
+                "--sizes" => {
+                    args.sizes = value.split(',').map(str::parse).collect::<Result<_, _>>()?;
+                }
                 "--only" => args.only = Some(value),
                 _ => return Err(format!("`{option}` is no option").into()),
             }

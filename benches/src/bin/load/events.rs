@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use stripe_billing_core::webhook::{WebhookSecret, sign};
 use stripe_billing_core::{Clock, SystemClock};
-use stripe_billing_testing::event::histories::{ACCOUNT, ACCOUNT_KEY, START, sign_up};
+use stripe_billing_testing::event::histories::{
+    ACCOUNT, ACCOUNT_KEY, START, pack_by_card, renewal_recovers, sign_up,
+};
 use stripe_billing_testing::event::{EventBuilder, InvoiceObject, Shape, SubscriptionObject};
 
 use crate::Outcome;
@@ -29,6 +31,41 @@ pub(crate) fn sign_ups(first: usize, events: usize) -> Outcome<Vec<Bytes>> {
     (first..first + events)
         .map(|event| rename(&history[event % SIGN_UP], event / SIGN_UP))
         .collect()
+}
+
+/// What happens to a customer who has been there for long, again and again, under ids of its own:
+/// a renewal that fails and is paid, and something bought once.
+pub(crate) fn rounds(customers: usize, rounds: std::ops::Range<usize>) -> Outcome<Vec<Bytes>> {
+    let shape = Shape::New;
+    let one: Vec<Bytes> =
+        [renewal_recovers(shape), pack_by_card(shape)].into_iter().flatten().collect();
+    let mut bodies = Vec::new();
+    for round in rounds {
+        // Customer after customer, as events come: neighbours are about the same one.
+        for customer in 0..customers {
+            for body in &one {
+                let mut text = std::str::from_utf8(body)?.to_owned();
+                for prefix in ["in_", "pi_", "ch_", "cs_live_", "evt_", "inpay_"] {
+                    let own = format!("\"{prefix}{customer:03}r{round:04}x");
+                    text = text.replace(&format!("\"{prefix}"), &own);
+                }
+                bodies.push(of_customer(&text, customer).into());
+            }
+        }
+    }
+    Ok(bodies)
+}
+
+/// Events of one round of [`rounds`] for one customer.
+pub(crate) fn round_size() -> usize {
+    renewal_recovers(Shape::New).len() + pack_by_card(Shape::New).len()
+}
+
+/// Stripe's text about `cus_1` and `sub_1`, about another customer.
+pub(crate) fn of_customer(text: &str, customer: usize) -> String {
+    ["cus_", "sub_", "si_"].iter().fold(text.to_owned(), |text, prefix| {
+        text.replace(&format!("\"{prefix}1\""), &format!("\"{prefix}{customer:03}\""))
+    })
 }
 
 /// So many events of different ids, about 3 KB each: half subscriptions that were updated, half

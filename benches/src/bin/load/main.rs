@@ -10,7 +10,9 @@ mod client;
 mod counted;
 mod cpu;
 mod database;
+mod depth;
 mod events;
+mod history;
 mod intake;
 mod process;
 mod report;
@@ -49,6 +51,11 @@ fn run(args: &Args) -> Outcome {
         builder.worker_threads(1);
     }
     let runtime = builder.build()?;
+    match args.mode {
+        Mode::History => return runtime.block_on(history::run(args)),
+        Mode::Depth => return runtime.block_on(depth::run(args)),
+        _ => {}
+    }
     // On a worker: the main thread would cost a wake-up for every step.
     let args = args.clone();
     runtime.block_on(async {
@@ -56,6 +63,7 @@ fn run(args: &Args) -> Outcome {
             match args.mode {
                 Mode::Intake => intake::run(&args).await,
                 Mode::Process => process::run(&args).await,
+                Mode::History | Mode::Depth => Ok(()),
                 Mode::Serve => serve::ours(&args).await,
                 Mode::ServeBare => serve::bare(&args).await,
                 Mode::Work => work::ours(&args).await,

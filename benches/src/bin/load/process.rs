@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use sea_orm::ConnectionTrait;
 use stripe_billing_core::store::Receipt;
 use stripe_billing_seaorm::SeaOrmStore;
@@ -72,14 +73,18 @@ async fn side(args: &Args, mode: Mode) -> Outcome<Run> {
     Ok(run)
 }
 
-/// Receives sign-ups as deliveries, in order, without anybody who processes them.
 async fn fill(args: &Args, first: usize, count: usize, url: &str) -> Outcome {
+    receive(args, events::sign_ups(first, count)?, url).await
+}
+
+/// Receives events as deliveries, in order, without anybody who processes them.
+pub(crate) async fn receive(args: &Args, bodies: Vec<Bytes>, url: &str) -> Outcome {
     let store = SeaOrmStore::connect(url).await?;
     let billing = serve::billing(store, args)?;
     let secret = Arc::new(events::secret()?);
     let places = Arc::new(Semaphore::new(256));
     let mut tasks = JoinSet::new();
-    for body in events::sign_ups(first, count)? {
+    for body in bodies {
         let place = Arc::clone(&places).acquire_owned().await?;
         let (billing, secret) = (billing.clone(), Arc::clone(&secret));
         tasks.spawn(async move {
@@ -97,7 +102,7 @@ async fn fill(args: &Args, first: usize, count: usize, url: &str) -> Outcome {
     Ok(())
 }
 
-fn in_words(counts: &Counts, events: usize) -> String {
+pub(crate) fn in_words(counts: &Counts, events: usize) -> String {
     let each = |count: u64| count as f64 / events as f64;
     format!(
         "{} conflicts, {} in trouble; per event {:.2} claims, {:.2} loads, {:.2} commits, {:.2} \

@@ -56,32 +56,59 @@ pub(crate) fn print(line: &str) {
 
 /// Every run of both sides as a table, and the least of each against the other.
 pub(crate) fn sides(ours: &str, our_runs: &[Run], bare: &str, bare_runs: &[Run]) {
-    println!(
-        "| side | events/s | process CPU, µs/event | database CPU, µs/event | events/commit | \
-         statements/event | notes |\n|---|---:|---:|---:|---:|---:|---|"
-    );
-    let optional = |number: Option<f64>| match number {
-        Some(number) => format!("{number:.1}"),
-        None => "–".to_owned(),
-    };
+    head("side");
     for (name, runs) in [(ours, our_runs), (bare, bare_runs)] {
-        for run in runs {
-            println!(
-                "| {name}, {} | {:.0} | {:.1} | {} | {} | {} | {} |",
-                run.database,
-                run.rate,
-                run.cpu,
-                optional(run.database_cpu),
-                optional(run.events_per_commit),
-                optional(run.statements),
-                run.notes,
-            );
-        }
+        runs.iter().for_each(|run| line(name, run));
     }
     println!();
     compare("process CPU", our_runs, bare_runs, |run| Some(run.cpu));
     compare("database CPU", our_runs, bare_runs, |run| run.database_cpu);
     compare("both", our_runs, bare_runs, |run| Some(run.cpu + run.database_cpu?));
+}
+
+/// Every run of each size as a table, and the least of each against that of the first.
+pub(crate) fn sizes(of: &str, sizes: &[(usize, Vec<Run>)]) {
+    head(of);
+    for (size, runs) in sizes {
+        runs.iter().for_each(|run| line(&size.to_string(), run));
+    }
+    println!();
+    let least = |runs: &[Run]| {
+        let both = runs.iter().map(|run| run.cpu + run.database_cpu.unwrap_or(0.0));
+        both.min_by(f64::total_cmp).unwrap_or(f64::NAN)
+    };
+    let Some((_, first)) = sizes.first() else { return };
+    for (size, runs) in sizes {
+        let (own, first) = (least(runs), least(first));
+        println!(
+            "- {size}: {own:.1} µs of CPU in all, least of the runs; ratio {:.2}",
+            own / first
+        );
+    }
+}
+
+fn head(first: &str) {
+    println!(
+        "| {first} | events/s | process CPU, µs/event | database CPU, µs/event | events/commit | \
+         statements/event | notes |\n|---|---:|---:|---:|---:|---:|---|"
+    );
+}
+
+fn line(name: &str, run: &Run) {
+    let optional = |number: Option<f64>| match number {
+        Some(number) => format!("{number:.1}"),
+        None => "–".to_owned(),
+    };
+    println!(
+        "| {name}, {} | {:.0} | {:.1} | {} | {} | {} | {} |",
+        run.database,
+        run.rate,
+        run.cpu,
+        optional(run.database_cpu),
+        optional(run.events_per_commit),
+        optional(run.statements),
+        run.notes,
+    );
 }
 
 fn compare(what: &str, ours: &[Run], bare: &[Run], of: impl Fn(&Run) -> Option<f64>) {
