@@ -167,7 +167,7 @@ const CASES: [Case; 8] = [
 ];
 
 async fn called_back_money_does_not_keep_access(store: Arc<dyn Store>) {
-    let stage = Stage::new(store, Setup::policy(policy()));
+    let stage = Stage::new(store, Setup::policy(&policy()));
     let mut dice = Dice(29);
     let mut told = Vec::new();
     for (name, tale, expected) in CASES {
@@ -214,7 +214,7 @@ async fn by_default_called_back_money_does_not_end_access() {
 async fn access_comes_and_goes_with_the_dispute() {
     for shape in SHAPES {
         let events = disputed(shape, &["needs_response", "under_review", "won"]);
-        let stage = Stage::new(Arc::new(MemoryStore::new()), Setup::policy(policy()));
+        let stage = Stage::new(Arc::new(MemoryStore::new()), Setup::policy(&policy()));
         let (before, steps) = events.split_at(events.len() - 3);
         stage.deliver(before).await;
         stage.settle().await;

@@ -115,9 +115,10 @@ impl Setup {
         Self { stripe: Some(stripe), ..Self::default() }
     }
 
-    pub(crate) fn policy(policy: Policy) -> Self {
+    pub(crate) fn policy(policy: &Policy) -> Self {
         let connected_accounts = ConnectedAccounts::Separate;
-        Self { policy: Policy { connected_accounts, ..policy }, ..Self::default() }
+        let policy = Policy { connected_accounts, ..policy.clone() };
+        Self { policy, ..Self::default() }
     }
 
     fn catalog(&self) -> Catalog {
