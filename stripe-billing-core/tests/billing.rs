@@ -640,3 +640,13 @@ async fn a_fact_in_other_words_loses_no_state() {
     let kinds: Vec<_> = tickets.unwrap().iter().map(|ticket| ticket.kind).collect();
     assert_eq!(kinds, [TicketKind::FactDiffers]);
 }
+
+#[tokio::test]
+async fn processing_can_be_spawned() {
+    let f = fixture(|b| b);
+    let active = subscription("active", &linked());
+    f.deliver(&body("evt_1", "customer.subscription.created", START, &active)).await;
+    let billing = f.billing.clone();
+    let report = tokio::spawn(async move { billing.process_due().await }).await.unwrap().unwrap();
+    assert_eq!(report.processed, 1);
+}
