@@ -88,7 +88,6 @@ async fn look(billing: &Billing, store: &MemoryStore) {
     let events = store.events(&EventQuery { limit: 1_000, ..EventQuery::default() }).await;
     for event in events.expect("events") {
         let reason = event.reason.as_deref().unwrap_or_default();
-        // Another body, or another amount for one invoice, is what a human has to look at.
         let may_die = reason == "corrupt_payload";
         assert!(event.status != "dead" || may_die, "{event:?}");
         let at_rest = ["processed", "ignored", "parked", "dead"].contains(&event.status.as_str());
