@@ -55,18 +55,14 @@ pub fn replay(stored: &KeyedReply, request: &Request) -> Result<Reply, Refusal> 
 
 fn run(posting: &mut Posting<'_>, command: &Command) -> Result<Reply, Refusal> {
     match command {
-        Command::Grant(grant) => {
-            posting.grant(grant).map(|lot| Reply::Granted { lot: Some(lot) })
-        }
+        Command::Grant(grant) => posting.grant(grant).map(|lot| Reply::Granted { lot: Some(lot) }),
         Command::Upgrade { grant, segments } => posting.upgrade(grant, segments),
         Command::Schedule(grants) => posting.schedule(grants),
         Command::Withdraw(keys) => Ok(posting.withdraw(keys)),
         Command::Renew { previous, grant, rollover, reason } => {
             posting.renew(*previous, grant, *rollover, reason)
         }
-        Command::End { lot, reason } => {
-            Ok(Reply::Amount { amount: posting.end_lot(*lot, reason) })
-        }
+        Command::End { lot, reason } => Ok(Reply::Amount { amount: posting.end_lot(*lot, reason) }),
         Command::Spend { amount, .. } => posting.spend(*amount),
         Command::Reserve { id, amount, ttl } => posting.reserve(id, *amount, *ttl),
         Command::Capture { id, amount } => posting.capture(id, *amount),

@@ -21,7 +21,12 @@ impl Posting<'_> {
         Ok(Reply::Amount { amount })
     }
 
-    pub(super) fn adjust(&mut self, key: &str, amount: i64, reason: &str) -> Result<Reply, Refusal> {
+    pub(super) fn adjust(
+        &mut self,
+        key: &str,
+        amount: i64,
+        reason: &str,
+    ) -> Result<Reply, Refusal> {
         if amount > 0 {
             let grant = Grant::new(format!("adjust:{key}"), amount).of_kind(LotKind::Manual);
             let lot = self.grant(&grant)?;

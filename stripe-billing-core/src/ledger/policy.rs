@@ -117,9 +117,8 @@ impl LedgerPolicy {
 
     /// Whether debt is settled from lots that were there before it.
     pub(super) fn settles_from_all(&self) -> bool {
-        let spares = |claw: Clawback| {
-            claw.residual == Residual::Debt && claw.reach == Reach::OriginOnly
-        };
+        let spares =
+            |claw: Clawback| claw.residual == Residual::Debt && claw.reach == Reach::OriginOnly;
         !spares(self.refund) && !spares(self.dispute)
     }
 }

@@ -161,6 +161,9 @@ impl Posting<'_> {
                 Err(Refusal::IdempotencyMismatch { first_seq })
             }
             state @ ReservationState::Released => Err(Refusal::ReservationResolved { state }),
+            ReservationState::Expired if self.policy.late_capture == LateCapture::Reject => {
+                Err(Refusal::ReservationExpired { at: reservation.expires_at })
+            }
             ReservationState::Open | ReservationState::Expired if amount > reserved => {
                 Err(Refusal::ExceedsReservation { reserved })
             }

@@ -219,7 +219,12 @@ impl Audit<'_> {
             if spend || entry.kind == EntryKind::ForcedSpend {
                 for step in entry.moves.iter().filter(|step| step.bucket == Bucket::Remaining) {
                     let lot = self.account.lots.get(&step.lot);
-                    let active = lot.is_none_or(|lot| lot.is_active(entry.effective_at));
+                    let at = entry.effective_at;
+                    // What ended it may have come later within the same instant.
+                    let active = lot.is_none_or(|lot| {
+                        let open = lot.expires_at.is_none_or(|end| at < end);
+                        lot.effective_at <= at && open && lot.ended_at.is_none_or(|end| at <= end)
+                    });
                     self.equal(Invariant::Active, &place, 1, i64::from(active));
                 }
             }

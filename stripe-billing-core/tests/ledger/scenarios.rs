@@ -127,10 +127,9 @@ fn s9_gentle_writes_spent_credits_off() {
 
 #[test]
 fn s10_partial_refunds_add_up_exactly() {
-    for (granted, paid, refunds, claws) in [
-        (1000, 1000, [333, 333, 334], [333, 333, 334]),
-        (100, 999, [333, 333, 333], [33, 33, 34]),
-    ] {
+    for (granted, paid, refunds, claws) in
+        [(1000, 1000, [333, 333, 334], [333, 333, 334]), (100, 999, [333, 333, 333], [33, 33, 34])]
+    {
         let mut bench = Bench::new();
         bench.grant(Grant::new("g", granted).paid_with("ch", paid));
         let found: Vec<i64> = ["a", "b", "c"]
@@ -451,9 +450,8 @@ fn s29_a_refund_while_disputed_takes_frozen_credits() {
 #[test]
 fn s30_a_refund_cancels_the_months_to_come_first() {
     let mut bench = Bench::new();
-    let month = |k: i64| {
-        plan(&format!("drip:{k}"), 1000).paid_with("in", 12_000).from(t(k * 30 * DAY))
-    };
+    let month =
+        |k: i64| plan(&format!("drip:{k}"), 1000).paid_with("in", 12_000).from(t(k * 30 * DAY));
     bench.reply(Command::Schedule((0..12).map(month).collect()));
     bench.at(60 * DAY).sweep();
     assert_eq!(bench.av(), 3000);
@@ -603,9 +601,8 @@ fn an_extension_never_outlives_a_day() {
 #[test]
 fn withdrawn_months_are_not_clawed_again() {
     let mut bench = Bench::new();
-    let month = |k: i64| {
-        plan(&format!("drip:{k}"), 1000).paid_with("in", 12_000).from(t(k * 30 * DAY))
-    };
+    let month =
+        |k: i64| plan(&format!("drip:{k}"), 1000).paid_with("in", 12_000).from(t(k * 30 * DAY));
     bench.reply(Command::Schedule((0..12).map(month).collect()));
     let rest = (3..12).map(|k| format!("drip:{k}")).collect();
     bench.at(60 * DAY).reply(Command::Withdraw(rest));
