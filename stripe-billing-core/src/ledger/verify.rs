@@ -83,20 +83,20 @@ struct Audit<'a> {
 }
 
 impl Audit<'_> {
-    fn equal(&mut self, invariant: Invariant, place: impl ToString, expected: i64, found: i64) {
+    fn equal(&mut self, invariant: Invariant, place: &str, expected: i64, found: i64) {
         if expected != found {
-            let place = place.to_string();
+            let place = place.to_owned();
             self.found.push(Violation { invariant, place, expected, found });
         }
     }
 
-    fn at_most(&mut self, invariant: Invariant, place: impl ToString, limit: i64, found: i64) {
+    fn at_most(&mut self, invariant: Invariant, place: &str, limit: i64, found: i64) {
         if found > limit {
             self.equal(invariant, place, limit, found);
         }
     }
 
-    fn at_least(&mut self, invariant: Invariant, place: impl ToString, least: i64, found: i64) {
+    fn at_least(&mut self, invariant: Invariant, place: &str, least: i64, found: i64) {
         if found < least {
             self.equal(invariant, place, least, found);
         }
@@ -127,7 +127,7 @@ impl Audit<'_> {
             for bucket in Bucket::ALL {
                 self.at_least(Invariant::Lots, &place, 0, lot.bucket(bucket));
             }
-            self.equal(Invariant::GrantKeys, place, 1, i64::from(keys.insert(&lot.grant_key)));
+            self.equal(Invariant::GrantKeys, &place, 1, i64::from(keys.insert(&lot.grant_key)));
         }
     }
 
@@ -152,7 +152,7 @@ impl Audit<'_> {
             let place = format!("entry {}", entry.seq);
             self.equal(Invariant::Entries, &place, seq, entry.seq);
             self.equal(Invariant::Entries, &place, available, entry.available_after);
-            self.equal(Invariant::Entries, place, held, entry.held_after);
+            self.equal(Invariant::Entries, &place, held, entry.held_after);
         }
         let balance = &self.account.balance;
         self.equal(Invariant::Entries, "account", seq, balance.seq);
@@ -165,7 +165,7 @@ impl Audit<'_> {
         for entry in self.entries {
             if let Some(key) = &entry.key {
                 let first = i64::from(keys.insert(key));
-                self.equal(Invariant::Keys, format!("entry {}", entry.seq), 1, first);
+                self.equal(Invariant::Keys, &format!("entry {}", entry.seq), 1, first);
             }
         }
     }
@@ -182,7 +182,7 @@ impl Audit<'_> {
             self.equal(Invariant::Reservations, &place, ended, found);
             self.at_most(Invariant::Reservations, &place, one.amount, one.captured.unwrap_or(0));
             let allocated = one.allocation.iter().map(|(_, amount)| amount).sum();
-            self.equal(Invariant::Reservations, place, one.amount, allocated);
+            self.equal(Invariant::Reservations, &place, one.amount, allocated);
         }
     }
 
@@ -204,7 +204,7 @@ impl Audit<'_> {
             self.equal(Invariant::Clawbacks, &place, entitled, source.entitled);
             let withdrawn = (source.target() - source.cancelled).clamp(0, source.withdrawn);
             let returned = source.clawed + source.cancelled + withdrawn + cut;
-            self.equal(Invariant::Clawbacks, place, source.target(), returned);
+            self.equal(Invariant::Clawbacks, &place, source.target(), returned);
         }
     }
 
@@ -236,7 +236,7 @@ impl Audit<'_> {
             let place = format!("member {}", limit.key.member);
             self.at_most(Invariant::Limits, &place, limit.ceiling, limit.used + limit.held);
             self.at_least(Invariant::Limits, &place, 0, limit.used);
-            self.at_least(Invariant::Limits, place, 0, limit.held);
+            self.at_least(Invariant::Limits, &place, 0, limit.held);
         }
     }
 
@@ -249,7 +249,7 @@ impl Audit<'_> {
             for bucket in Bucket::ALL {
                 let expected = moved.get(&(lot.id, bucket)).copied().unwrap_or(0);
                 let place = format!("lot {}", lot.id);
-                self.equal(Invariant::TrialBalance, place, expected, lot.bucket(bucket));
+                self.equal(Invariant::TrialBalance, &place, expected, lot.bucket(bucket));
             }
         }
         let debt = self.entries.iter().map(|entry| entry.delta_debt).sum();
@@ -266,7 +266,7 @@ impl Audit<'_> {
             self.equal(Invariant::History, &place, 1, i64::from(forward));
             if let Some(target) = entry.reverses {
                 self.at_most(Invariant::History, &place, entry.seq - 1, target);
-                self.equal(Invariant::Replays, place, 1, i64::from(reversed.insert(target)));
+                self.equal(Invariant::Replays, &place, 1, i64::from(reversed.insert(target)));
             }
         }
     }

@@ -1,4 +1,5 @@
 //! The credit ledger: its scenarios, its invariants under random operations, and its traces.
+#![allow(clippy::unwrap_used)] // The words of the bench are test code, too.
 
 mod bench;
 mod invariants;
