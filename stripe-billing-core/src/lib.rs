@@ -16,6 +16,7 @@ mod domain;
 mod error;
 mod forward;
 mod keys;
+pub mod ledger;
 mod memory;
 pub mod notice;
 mod notify;

@@ -1,0 +1,119 @@
+//! The ledger in memory: the reference for stores.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use super::account::{Account, LedgerKey};
+use super::command::{Command, Request};
+use super::decide::{decide, replay};
+use super::entry::Entry;
+use super::outcome::{KeyedReply, Outcome, Reply};
+use super::policy::LedgerPolicy;
+use super::refusal::Refusal;
+use super::verify::{Violation, verify};
+
+/// An answer, and whether it was given before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Answer {
+    /// The reply.
+    pub reply: Reply,
+    /// Whether the key was used before: nothing was written now.
+    pub replayed: bool,
+}
+
+/// Accounts in memory, each with its history and its keyed replies.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    policy: LedgerPolicy,
+    books: BTreeMap<LedgerKey, Book>,
+}
+
+#[derive(Clone, Debug)]
+struct Book {
+    account: Account,
+    entries: Vec<Entry>,
+    keyed: BTreeMap<String, KeyedReply>,
+}
+
+impl Ledger {
+    /// An empty ledger under a policy.
+    pub fn new(policy: LedgerPolicy) -> Self {
+        Self { policy, books: BTreeMap::new() }
+    }
+
+    /// Does one operation. An account begins with the first one.
+    ///
+    /// # Errors
+    ///
+    /// The operation is refused; nothing changed.
+    pub fn execute(
+        &mut self,
+        key: &LedgerKey,
+        request: impl Into<Request>,
+        now: DateTime<Utc>,
+    ) -> Result<Answer, Refusal> {
+        let request = request.into();
+        let fresh = || Book {
+            account: Account::new(key.clone()),
+            entries: Vec::new(),
+            keyed: BTreeMap::new(),
+        };
+        let known = self.books.get(key);
+        let idempotency = request.command.key();
+        let stored = idempotency.and_then(|id| known?.keyed.get(&id));
+        if let Some(stored) = stored {
+            return Ok(Answer { reply: replay(stored, &request)?, replayed: true });
+        }
+        let outcome = match known {
+            Some(book) => decide(&book.account, &request, now, &self.policy)?,
+            None => decide(&fresh().account, &request, now, &self.policy)?,
+        };
+        self.books.entry(key.clone()).or_insert_with(fresh).write(&outcome);
+        Ok(Answer { reply: outcome.reply, replayed: false })
+    }
+
+    /// Undoes a spend by the number of its entry.
+    ///
+    /// # Errors
+    ///
+    /// There is no such account or spend.
+    pub fn reverse(
+        &mut self,
+        key: &LedgerKey,
+        seq: i64,
+        reason: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Answer, Refusal> {
+        let entry = self.entries(key).iter().find(|entry| entry.seq == seq);
+        let entry = Box::new(entry.ok_or(Refusal::Invalid("there is no such entry"))?.clone());
+        self.execute(key, Command::Reverse { entry, reason: reason.to_owned() }, now)
+    }
+
+    /// An account, if anything was ever done with it.
+    pub fn account(&self, key: &LedgerKey) -> Option<&Account> {
+        self.books.get(key).map(|book| &book.account)
+    }
+
+    /// An account's history, oldest first.
+    pub fn entries(&self, key: &LedgerKey) -> &[Entry] {
+        self.books.get(key).map_or(&[], |book| &book.entries)
+    }
+
+    /// Checks the invariants of all accounts.
+    pub fn verify(&self) -> Vec<Violation> {
+        let books = self.books.values();
+        books.flat_map(|book| verify(&book.account, &book.entries, &self.policy)).collect()
+    }
+}
+
+impl Book {
+    fn write(&mut self, outcome: &Outcome) {
+        outcome.apply(&mut self.account);
+        self.entries.extend(outcome.entries.iter().cloned());
+        if let Some(keyed) = &outcome.keyed {
+            self.keyed.insert(keyed.key.clone(), keyed.clone());
+        }
+    }
+}

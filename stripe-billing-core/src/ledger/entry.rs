@@ -1,0 +1,126 @@
+//! Entries: the append-only history of an account.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::hold::Allocation;
+use super::lot::{Bucket, LotId};
+
+/// What an entry records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EntryKind {
+    /// Credits came in.
+    Grant,
+    /// Credits carried over by a renewal.
+    Rollover,
+    /// Credits given back because called-back money came back to us.
+    Restore,
+    /// Credits spent at once.
+    Spend,
+    /// Credits spent for a reservation that had run out, whatever the balance.
+    ForcedSpend,
+    /// Credits set aside.
+    Reserve,
+    /// A reservation got more time.
+    Extend,
+    /// A reservation was spent, in part or whole; the rest went back.
+    Capture,
+    /// A reservation was given back.
+    Release,
+    /// A reservation ran out and went back.
+    ReleaseTimeout,
+    /// Credits ran out, or were ended.
+    Expire,
+    /// Credits repaid debt; the balance does not change.
+    Settle,
+    /// Credits taken back with the money that paid for them.
+    Clawback,
+    /// Credits of a disputed payment put out of reach.
+    Freeze,
+    /// Frozen credits set free.
+    Unfreeze,
+    /// Debt forgiven by an operator.
+    Forgive,
+    /// Credits taken by an operator.
+    Adjust,
+    /// An earlier spend undone.
+    Reversal,
+    /// The overdraft limit changed.
+    Overdraft,
+}
+
+impl EntryKind {
+    /// Whether it ends a reservation.
+    pub fn ends_reservation(self) -> bool {
+        matches!(self, Self::Capture | Self::Release | Self::ReleaseTimeout)
+    }
+}
+
+/// A change of one bucket of one lot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Move {
+    /// The lot.
+    pub lot: LotId,
+    /// The bucket.
+    pub bucket: Bucket,
+    /// By how much; below zero is out of it.
+    pub amount: i64,
+}
+
+/// One line of an account's history. Never changed or deleted (I15); a correction is another entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Entry {
+    /// 1, 2, 3, ... without gaps, per account.
+    pub seq: i64,
+    /// What happened.
+    pub kind: EntryKind,
+    /// By how much `available` changed.
+    pub delta_available: i64,
+    /// By how much `held` changed.
+    pub delta_held: i64,
+    /// By how much the debt changed.
+    pub delta_debt: i64,
+    /// `available` after it.
+    pub available_after: i64,
+    /// `held` after it.
+    pub held_after: i64,
+    /// The overdraft limit in force, against which `available_after` can be checked (I11).
+    pub overdraft_limit: i64,
+    /// What moved in which lot; their sums are the lots.
+    pub moves: Vec<Move>,
+    /// Credits that could not be taken back and are not owed either.
+    pub written_off: i64,
+    /// The operation's idempotency key, on its first own entry.
+    pub key: Option<String>,
+    /// The fingerprint of the operation, beside the key.
+    pub request_hash: Option<String>,
+    /// Who did it; `None` is the system.
+    pub actor: Option<String>,
+    /// For which feature.
+    pub feature: Option<String>,
+    /// The reservation, dispute or source it is about, or what the caller referred to.
+    pub reference: Option<String>,
+    /// Why, where the kind does not say.
+    pub reason: Option<String>,
+    /// The entry that this one undoes.
+    pub reverses: Option<i64>,
+    /// When it took effect: a lot expires at its own time, however late that is written.
+    pub effective_at: DateTime<Utc>,
+    /// When it was written; never before its predecessor.
+    pub recorded_at: DateTime<Utc>,
+}
+
+impl Entry {
+    /// How much went into a bucket, by lot.
+    pub fn allocation(&self, bucket: Bucket) -> Allocation {
+        self.moves
+            .iter()
+            .filter(|step| step.bucket == bucket && step.amount > 0)
+            .map(|step| (step.lot, step.amount))
+            .collect()
+    }
+}
