@@ -610,3 +610,11 @@ fn withdrawn_months_are_not_clawed_again() {
     assert_eq!(bench.refund("in", "re2", 1000), 1000);
     assert_eq!(bench.av(), 2000);
 }
+
+#[test]
+fn a_lot_is_usable_up_to_its_end_and_not_at_it() {
+    let mut bench = Bench::new();
+    bench.grant(Grant::new("g", 100).until(t(50)));
+    assert_eq!(bench.account().spendable(t(49)), 100);
+    assert_eq!(bench.account().spendable(t(50)), 0);
+}
