@@ -1,10 +1,12 @@
 //! What humans are told, and when it is true.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::state::{
-    InvoiceRecord, ObjectRef, PaymentMethodRecord, PaymentRecord, Record, Subject,
+    InvoiceRecord, ObjectRef, PaymentMethodRecord, PaymentRecord, PriceChange, Record, Subject,
     SubscriptionRecord,
 };
 use crate::stripe::objects::{
@@ -175,10 +177,10 @@ fn of_subscription(
     {
         tell(NoticeKind::RenewalUpcoming, end.to_string());
     }
-    if let Some(change) = record.price_changes.last()
-        && view.items.iter().any(|item| change.to.contains(&item.price))
-        && view.items.iter().all(|item| change.to.contains(&item.price))
-    {
+    let prices: BTreeSet<&str> = view.items.iter().map(|item| item.price.as_str()).collect();
+    let led_here =
+        |change: &&PriceChange| change.to.iter().map(String::as_str).eq(prices.iter().copied());
+    if let Some(change) = record.price_changes.iter().rev().find(led_here) {
         tell(NoticeKind::PlanChanged, change.at.to_string());
     }
 }

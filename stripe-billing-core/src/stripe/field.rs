@@ -19,11 +19,15 @@ pub(crate) fn text(value: &Value, path: &[&str]) -> Option<String> {
     at(value, path).and_then(Value::as_str).filter(|text| !text.is_empty()).map(clean)
 }
 
+/// The longest id that is believed, in bytes; Stripe's own limit is 255 characters.
+const MAX_ID: usize = 255;
+
 /// An id at a path, be it the string or the expanded object.
 pub(crate) fn id(value: &Value, path: &[&str]) -> Option<String> {
     let value = at(value, path)?;
     let id = value.as_str().or_else(|| value.get("id")?.as_str())?;
-    (!id.is_empty()).then(|| clean(id))
+    // Cleaning may make a text longer, and no store keeps a longer id than this.
+    Some(clean(id)).filter(|id| (1..=MAX_ID).contains(&id.len()))
 }
 
 /// An integer at a path; a number beyond `i64` or with a fraction is not believed.
@@ -100,6 +104,9 @@ mod tests {
         for key in ["c", "d", "e", "missing"] {
             assert_eq!(id(&value, &[key]), None, "{key}");
         }
+        let long = json!({"fits": "x".repeat(255), "long": "x".repeat(256)});
+        assert!(id(&long, &["fits"]).is_some());
+        assert_eq!(id(&long, &["long"]), None);
     }
 
     #[test]
