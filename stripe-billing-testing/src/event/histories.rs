@@ -286,7 +286,7 @@ mod tests {
             assert_eq!(paid(renewal_recovers), START + 2 * MONTH);
             assert_eq!(paid(trial_to_paid), START + 14 * DAY + MONTH);
             assert_eq!(paid(void_and_reissue), START + 2 * MONTH);
-            assert_eq!(all(pack_by_guest).keys().collect::<Vec<_>>(), ["cs_live_1"]);
+            assert_eq!(all(pack_by_guest).keys().collect::<Vec<_>>(), ["pi_1"]);
             assert_eq!(all(pack_by_card)["cus_1"].links.account(), Some(ACCOUNT));
         }
     }

@@ -46,8 +46,12 @@ fn all_shapes_mean_the_same() {
         let views = |shape| {
             (
                 Subscription::from_json(&subscription.render(shape)),
-                Invoice::from_json(&invoice.render(shape)),
-                Invoice::from_json(&manual.render(shape)),
+                // Since basil an invoice in an event does not name its payment.
+                [&invoice, &manual].map(|invoice| {
+                    let mut view = Invoice::from_json(&invoice.render(shape)).unwrap();
+                    (view.payment_intent, view.charge) = (None, None);
+                    view
+                }),
                 CheckoutSession::from_json(&checkout.render(shape)),
                 Customer::from_json(&customer.render(shape)),
             )
