@@ -1,4 +1,4 @@
-//! An account: what a store loads under the account's lock and hands to [`super::decide`].
+//! An account: what a store loads under the account's lock and hands to [`super::decide()`].
 
 use std::collections::BTreeMap;
 

@@ -13,7 +13,7 @@ use super::refusal::Refusal;
 /// clock of the database, and what came due by it is booked first.
 ///
 /// Whether the operation was done before is the caller's to look up, by [`Command::key`]; see
-/// [`replay`].
+/// [`replay()`].
 ///
 /// # Errors
 ///

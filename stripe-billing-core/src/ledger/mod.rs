@@ -1,12 +1,12 @@
 //! The rules of the credit ledger, without I/O, clock or store.
 //!
-//! [`decide`] takes an account, a request and the time, and answers an [`Outcome`]: the entries to
+//! [`decide()`] takes an account, a request and the time, and answers an [`Outcome`]: the entries to
 //! append and the rows to write in one transaction. Or it answers a [`Refusal`], and then nothing is
 //! written. [`Ledger`] does so in memory and is the reference for stores.
 //!
 //! Credits live in [`Lot`]s, burn in one order, and are accounted for in one of seven buckets each.
 //! Amounts are integers of the unit. Intervals are half-open. What comes due is booked as of when it
-//! came due, however late that happens. [`verify`] checks all invariants on what is stored.
+//! came due, however late that happens. [`verify()`] checks all invariants on what is stored.
 //!
 //! ```
 //! use chrono::{DateTime, TimeDelta};
