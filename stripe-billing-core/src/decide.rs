@@ -201,7 +201,7 @@ fn log_illegal_step(before: &Subject, after: &Subject, patch: &Patch) {
     let Some(Record::Subscription(record)) = patch.records.first() else {
         return;
     };
-    let object = record_ref(record.id());
+    let object = ObjectRef::new(ObjectKind::Subscription, record.id());
     if let (Some(from), Some(to)) = (audit::state(before, &object), audit::state(after, &object))
         && !from.may_become(to)
     {
@@ -210,8 +210,4 @@ fn log_illegal_step(before: &Subject, after: &Subject, patch: &Patch) {
             "a subscription took a step that the table of transitions does not know",
         );
     }
-}
-
-fn record_ref(subscription: &str) -> ObjectRef {
-    ObjectRef::new(ObjectKind::Subscription, subscription)
 }

@@ -50,9 +50,9 @@ pub struct Balance {
     pub recorded_at: Option<DateTime<Utc>>,
 }
 
-/// An account with all that the rules look at. A store may leave out reservations and freezes that
-/// are closed, unless the command names them, and lots that are used up and have no source with
-/// money to come back.
+/// An account with all that the rules look at: every lot, since capacity, grant keys and the
+/// high-water rule count those that are used up as well. A store may leave out reservations and
+/// freezes that are closed, unless the command names them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::exhaustive_structs)]
 pub struct Account {

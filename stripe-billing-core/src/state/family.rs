@@ -152,7 +152,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The name under which a subject goes that was asked for by its id alone.
+    /// The name under which a subject goes that was asked for by its id alone, as operators do.
     fn proper(&self, name: &Name) -> Name {
         let known = self.loaded.get(&name.id).and_then(Option::as_ref);
         known.filter(|subject| subject.owner.is_none()).map_or_else(|| name.clone(), Subject::name)
@@ -162,9 +162,6 @@ impl<'a> Search<'a> {
         let own = patch.name().filter(|name| name.anchor == Anchor::Customer);
         let best = own.or_else(|| self.roots.keys().next());
         let best = best.cloned().unwrap_or_else(|| Name::new(Anchor::Other, ""));
-        // An operator knows a subject by its id alone, whatever it is the id of.
-        let names: BTreeSet<Name> =
-            names.into_iter().filter(|name| name.id != best.id || *name == best).collect();
         let known = self.loaded.get(&best.id).and_then(Option::as_ref);
         let subject = known.cloned().unwrap_or_else(|| {
             Subject::new(SubjectKey { tenant: tenant.clone(), id: best.id.clone() })
