@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::DomainEvent;
 use crate::keys::SubjectKey;
+use crate::ledger::LedgerPolicy;
 use crate::notice::Notice;
 use crate::queue::Failure;
 use crate::state::{Links, ObjectRef, Record};
+use crate::store::LedgerPosting;
 use crate::ticket::TicketWrite;
 
 /// Everything that one event changes. A store destructures it whole and writes it in one
@@ -51,12 +53,20 @@ pub struct Effects {
     pub tickets: Vec<TicketWrite>,
     /// Changes of money or access, for the audit log.
     pub audit: Vec<AuditEntry>,
+    /// Operations on the credit ledger. In shadow mode they are executed all the same: they are
+    /// state, and nothing outside.
+    pub postings: Vec<LedgerPosting>,
+    /// The rules of the ledger.
+    pub ledger: LedgerPolicy,
 }
 
 impl Effects {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.outbox.is_empty() && self.tickets.is_empty() && self.audit.is_empty()
+        self.outbox.is_empty()
+            && self.tickets.is_empty()
+            && self.audit.is_empty()
+            && self.postings.is_empty()
     }
 }
 

@@ -15,8 +15,10 @@ use crate::notice::notices;
 use crate::state::{Family, ObjectKind, ObjectRef, Patch, Record, Subject};
 
 mod audit;
+mod credits;
 mod tickets;
 
+pub(crate) use credits::owed;
 pub(crate) use tickets::{dead_event, fact_differs};
 
 /// What is to be done about an event.
@@ -55,7 +57,8 @@ pub fn decide(family: &Family, patch: &Patch, terms: &Terms<'_>) -> Decision {
     let (after, touched) = join(family, patch);
     let account = after.links.account().map(str::to_owned);
     let mut effects = effects(before, &after, &touched, terms);
-    let waits = account.is_none() && !effects.outbox.iter().all(is_internal);
+    let credited = credits::of(&after, &touched, terms, &mut effects);
+    let waits = account.is_none() && (credited || !effects.outbox.iter().all(is_internal));
     if account.is_none() {
         // Nobody to tell yet: the event waits, and tells when it is taken up again.
         effects.outbox.retain(is_internal);
@@ -184,11 +187,12 @@ fn writes(before: &Subject, after: &Subject) -> Vec<RecordWrite> {
 }
 
 /// Whether the event is about a subscription, not over yet, to a price that the catalog does not
-/// know.
+/// know, or about money for something that it does not know.
 fn has_unknown_price(after: &Subject, patch: &Patch, catalog: &Catalog) -> bool {
     let object = patch.records.first().map(Record::object);
-    let Some(Record::Subscription(record)) = object.and_then(|it| after.records.get(&it)) else {
-        return false;
+    let record = object.and_then(|it| after.records.get(&it));
+    let Some(Record::Subscription(record)) = record else {
+        return record.is_some_and(|record| credits::is_unknown(record, catalog));
     };
     let live = record.latest().filter(|view| !view.status.is_terminal());
     live.is_some_and(|view| {

@@ -127,6 +127,13 @@ pub enum DomainEvent {
         /// `cs_...`
         session: String,
     },
+    /// Credits were granted. How many, the ledger knows: its entry is about the same grant.
+    CreditsGranted {
+        /// What for: `plan:si_...:<period's start>`, `cs:cs_...`, `trial:sub_...`
+        grant: String,
+        /// The unit of credit.
+        unit: String,
+    },
     /// A checkout session is complete and its money is there.
     CheckoutFulfilled {
         /// `cs_...`
@@ -166,6 +173,7 @@ impl DomainEvent {
             Self::FraudWarned { warning, .. } => format!("{kind}:{warning}"),
             Self::CustomerDeleted { customer } => format!("{kind}:{customer}"),
             Self::PaymentFailed { invoice, attempt, .. } => format!("{kind}:{invoice}:{attempt}"),
+            Self::CreditsGranted { grant, unit } => format!("{kind}:{unit}:{grant}"),
             Self::CheckoutFulfilled { session, .. }
             | Self::CheckoutExpired { session }
             | Self::CheckoutPaymentFailed { session } => {
@@ -194,6 +202,7 @@ impl DomainEvent {
             Self::CustomerDeleted { .. } => "customer_deleted",
             Self::CheckoutExpired { .. } => "checkout_expired",
             Self::CheckoutPaymentFailed { .. } => "checkout_payment_failed",
+            Self::CreditsGranted { .. } => "credits_granted",
             Self::CheckoutFulfilled { .. } => "checkout_fulfilled",
         }
     }

@@ -13,13 +13,15 @@ use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::keys::{AccountKey, SubjectKey, Tenant};
+use crate::ledger::{Account, Answer, Entry, LedgerKey, Refusal, Request, Scope};
 use crate::notify::{EventHandler, Fact, Notification, Notifier, NotifyError, UnhandledEvents};
 use crate::queue::{ClaimRequest, Lease};
 use crate::state::Subject;
 use crate::store::{
-    AuditLine, AuditQuery, Call, CallStore, ClaimedEntry, ClaimedEvent, Commit, Delivery,
-    EventQuery, EventRange, EventStore, EventSummary, Inspect, LoadRequest, Maintain, Outbox,
-    Receipt, ReceivedEvent, Records, Settled, Stats, StoredEvent, TicketQuery,
+    AuditLine, AuditQuery, Call, CallStore, ClaimedEntry, ClaimedEvent, Commit, CreditLedger,
+    Delivery, EntryQuery, EventQuery, EventRange, EventStore, EventSummary, Inspect, LedgerTerms,
+    LoadRequest, Maintain, Outbox, Receipt, ReceivedEvent, Records, Settled, Stats, StoredEvent,
+    TicketQuery, Usage, UsageQuery,
 };
 use crate::ticket::Ticket;
 
@@ -60,6 +62,18 @@ forward!(CallStore {
     fn begin_call(key: &str, fingerprint: &str, now: DateTime<Utc>) -> Result<Call, StoreError>;
     fn finish_call(key: &str, generation: i64, result: &str) -> Result<bool, StoreError>;
     fn restart_call(key: &str, generation: i64, fingerprint: &str, now: DateTime<Utc>) -> Result<bool, StoreError>;
+});
+
+forward!(CreditLedger {
+    fn execute(key: &LedgerKey, request: &Request, terms: &LedgerTerms) -> Result<Result<Answer, Refusal>, StoreError>;
+    fn account(key: &LedgerKey, scope: Scope) -> Result<Option<Account>, StoreError>;
+    fn accounts_of(owner: &AccountKey, livemode: Option<bool>) -> Result<Vec<Account>, StoreError>;
+    fn entries(query: &EntryQuery) -> Result<Vec<Entry>, StoreError>;
+    fn due(now: DateTime<Utc>, limit: u32) -> Result<Vec<LedgerKey>, StoreError>;
+    fn ledger_keys(after: Option<&LedgerKey>, limit: u32) -> Result<Vec<LedgerKey>, StoreError>;
+    fn roll_up(limit: u32) -> Result<u64, StoreError>;
+    fn rebuild_usage(key: &LedgerKey) -> Result<(), StoreError>;
+    fn usage(query: &UsageQuery) -> Result<Vec<Usage>, StoreError>;
 });
 
 forward!(Inspect {

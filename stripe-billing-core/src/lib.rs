@@ -34,8 +34,9 @@ pub use access::{Access, SubscriptionAccess};
 pub use billing::Workers;
 pub use billing::{
     Accepted, Billing, BillingBuilder, BuildError, CheckoutRequest, CheckoutUrl, CommandError,
-    CustomerProfile, PortalUrl, Processing, ReceiveError, RecordChange, Replayed, ReplayedEvent,
-    Report, SellError,
+    CreditError, CustomerProfile, Hold, LedgerDifference, LedgerProof, LedgerViolation, PortalUrl,
+    Processing, ReceiveError, ReconcileError, Reconciliation, RecordChange, Replayed,
+    ReplayedEvent, Report, SellError, Spend, SpendError, Spent,
 };
 pub use cache::{Cache, CacheStats, Lookup, NoCache, Ticket};
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -1,10 +1,15 @@
 //! What humans are told, and when it is true.
 
+mod details;
+mod known;
+
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::keys::{AccountKey, SubjectKey, Tenant};
+use crate::ledger::{LedgerKey, Level};
 use crate::state::{
     InvoiceRecord, ObjectRef, PaymentMethodRecord, PaymentRecord, PriceChange, Record, Subject,
     SubscriptionRecord,
@@ -13,6 +18,11 @@ use crate::stripe::objects::{
     BillingReason, CheckoutMode, InvoiceStatus, RefundStatus, SubscriptionStatus,
 };
 use crate::ticket::words;
+
+pub use details::{
+    CardDetails, CreditDetails, Decline, Money, NoticeDetails, PlanDetails, Recipient,
+    TicketDetails,
+};
 
 /// How long before the end of its period a card's expiry is told.
 const CARD_NOTICE: TimeDelta = TimeDelta::days(31);
@@ -43,6 +53,10 @@ words! {
         TrialEnding = "trial_ending",
         /// The card of a subscription is about to expire.
         CardExpiring = "card_expiring",
+        /// Credits were granted.
+        CreditsGranted = "credits_granted",
+        /// The credits of an account are low, or used up.
+        CreditsLow = "credits_low",
         /// A subscription has another price.
         PlanChanged = "plan_changed",
         /// A subscription is about to renew.
@@ -281,4 +295,37 @@ fn of_payment_method(
 /// The ticket that a notice is about.
 pub(crate) fn ticket_opened(key: &str) -> Notice {
     Notice::of(NoticeKind::TicketOpened, key)
+}
+
+/// The credits of a grant are there.
+pub(crate) fn credits_granted(grant: &str) -> Notice {
+    Notice::of(NoticeKind::CreditsGranted, grant)
+}
+
+/// An account's credits became low or ran out; `None` if they are fine. Stores write it to the outbox
+/// with the operation that made it so, about the subject [`credits_subject`].
+pub fn credits_low(key: &LedgerKey, level: Level, epoch: i64) -> Option<Notice> {
+    let word = match level {
+        Level::Fine => return None,
+        Level::Low => "low",
+        Level::Depleted => "depleted",
+    };
+    let detail = format!("{}:{}:{word}:{epoch}", key.owner.account, key.unit.0);
+    Some(Notice::of(NoticeKind::CreditsLow, detail))
+}
+
+/// The subject that notices about an account's credits belong to, which no record has.
+pub fn credits_subject(key: &LedgerKey) -> SubjectKey {
+    let tenant =
+        Tenant { stripe_account: key.owner.stripe_account.clone(), livemode: key.livemode };
+    SubjectKey { tenant, id: credits_subject_id(&key.owner) }
+}
+
+pub(crate) fn credits_subject_id(owner: &AccountKey) -> String {
+    format!("account:{}", owner.account)
+}
+
+/// The account that such a subject is about.
+pub(crate) fn account_of(subject: &SubjectKey) -> Option<String> {
+    subject.id.strip_prefix("account:").map(str::to_owned)
 }

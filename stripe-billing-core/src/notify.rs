@@ -5,7 +5,7 @@ use async_trait::async_trait;
 
 use crate::domain::DomainEvent;
 use crate::keys::SubjectKey;
-use crate::notice::Notice;
+use crate::notice::{Notice, NoticeDetails};
 use crate::store::ReceivedEvent;
 
 /// A notice on its way to a human. It was true a moment ago.
@@ -20,6 +20,21 @@ pub struct Notification {
     pub account: Option<String>,
     /// What to say.
     pub notice: Notice,
+    /// What is known of it, as it was when the notice was last found true.
+    pub details: NoticeDetails,
+}
+
+impl Notification {
+    /// A notice on its way, as [`Billing`](crate::Billing) makes it; for tests of notifiers and for
+    /// samples.
+    pub fn new(
+        subject: SubjectKey,
+        account: Option<String>,
+        notice: Notice,
+        details: NoticeDetails,
+    ) -> Self {
+        Self { key: notice.key(), subject, account, notice, details }
+    }
 }
 
 /// Takes notices out of the outbox: mail, chat, a log.

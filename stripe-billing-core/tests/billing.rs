@@ -324,7 +324,7 @@ async fn an_event_that_takes_workers_down_is_set_aside() {
         &subscription("active", &linked()),
     ))
     .await;
-    for _ in 0..5 {
+    for _ in 0..20 {
         let request = ClaimRequest {
             worker: "dies".into(),
             limit: 1,

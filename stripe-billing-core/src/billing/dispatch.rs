@@ -6,7 +6,7 @@ use super::{Billing, observe};
 use crate::changes::Message;
 use crate::error::StoreError;
 use crate::keys::Tenant;
-use crate::notice::Notice;
+use crate::notice::{NoticeDetails, account_of};
 use crate::notify::{Fact, Notification};
 use crate::queue::{ErrorClass, Failure, Lease};
 use crate::state::{ObjectRef, Subject};
@@ -67,18 +67,21 @@ impl Billing {
         known: &[Subject],
     ) -> Result<Delivery, StoreError> {
         let (key, subject) = (claimed.entry.key.clone(), claimed.subject.clone());
-        let account = claimed.account.clone();
+        let account = claimed.account.clone().or_else(|| account_of(&subject));
         let handed_over = match (&claimed.entry.message, account) {
             (Message::Notice(notice), account) => {
                 // A payment may have gone through since it failed.
                 let now = self.inner.clock.now();
                 let is_about = |known: &&Subject| known.key == subject;
                 let holds = |known: &Subject| notice.holds(known, now);
-                if notice.object.is_some() && !known.iter().find(is_about).is_some_and(holds) {
+                let about = known.iter().find(is_about);
+                if notice.object.is_some() && !about.is_some_and(holds) {
                     return Ok(Delivery::Dropped);
                 }
+                let details = NoticeDetails::of(notice, about, &self.inner.catalog, now);
                 let notice = notice.clone();
-                self.inner.notifier.notify(&Notification { key, subject, account, notice }).await
+                let told = Notification { key, subject, account, notice, details };
+                self.inner.notifier.notify(&told).await
             }
             (Message::Event(event), Some(account)) => {
                 let event = event.clone();
@@ -105,10 +108,12 @@ impl Billing {
     async fn about(&self, batch: &[ClaimedEntry]) -> Result<Vec<Subject>, StoreError> {
         let mut wanted: BTreeMap<&Tenant, (Vec<String>, Vec<ObjectRef>)> = BTreeMap::new();
         for claimed in batch {
-            if let Message::Notice(Notice { object: Some(object), .. }) = &claimed.entry.message {
+            if let Message::Notice(notice) = &claimed.entry.message
+                && (notice.object.is_some() || !notice.kind.is_internal())
+            {
                 let (ids, objects) = wanted.entry(&claimed.subject.tenant).or_default();
                 ids.push(claimed.subject.id.clone());
-                objects.push(object.clone());
+                objects.extend(notice.object.clone());
             }
         }
         let mut known = Vec::new();

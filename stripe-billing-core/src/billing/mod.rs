@@ -6,6 +6,7 @@ mod batch;
 mod builder;
 mod checkout;
 mod command;
+mod credits;
 mod customer;
 mod dispatch;
 mod flight;
@@ -15,8 +16,10 @@ mod observe;
 mod operate;
 mod process;
 mod read;
+mod reconcile;
 mod replay;
 mod retention;
+mod spend;
 #[cfg(feature = "tokio")]
 mod worker;
 
@@ -40,10 +43,13 @@ use crate::webhook::SignatureVerifier;
 pub use builder::{BillingBuilder, BuildError, Processing};
 pub use checkout::{CheckoutRequest, CheckoutUrl, PortalUrl, SellError};
 pub use command::CommandError;
+pub use credits::{CreditError, LedgerProof, LedgerViolation};
 pub use customer::CustomerProfile;
 pub use intake::{Accepted, ReceiveError};
 pub use process::Report;
+pub use reconcile::{LedgerDifference, ReconcileError, Reconciliation};
 pub use replay::{RecordChange, Replayed, ReplayedEvent};
+pub use spend::{Hold, Spend, SpendError, Spent};
 #[cfg(feature = "tokio")]
 pub use worker::Workers;
 

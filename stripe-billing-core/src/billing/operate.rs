@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use super::Billing;
 use crate::error::StoreError;
 use crate::keys::{AccountKey, SubjectKey, Tenant};
+use crate::notice::credits_subject_id;
 use crate::operator::CustomerView;
 use crate::state::Subject;
 use crate::store::Records;
@@ -43,7 +44,7 @@ impl Billing {
                 break;
             }
         }
-        let mut view = self.view(found.as_slice(), at).await?;
+        let mut view = self.view(found.as_slice(), None, livemode, at).await?;
         if !view.known {
             view.stripe_account = stripe_account.map(str::to_owned);
             view.livemode = livemode;
@@ -66,7 +67,7 @@ impl Billing {
     ) -> Result<CustomerView, StoreError> {
         let livemode = livemode.or(self.inner.livemode);
         let subjects = self.inner.store.subjects_of(account, livemode, Records::All).await?;
-        let mut view = self.view(&subjects, at).await?;
+        let mut view = self.view(&subjects, Some(account), livemode, at).await?;
         view.account = Some(account.account.clone());
         view.stripe_account.clone_from(&account.stripe_account);
         view.livemode = view.livemode.or(livemode);
@@ -76,18 +77,39 @@ impl Billing {
     async fn view(
         &self,
         subjects: &[Subject],
+        owner: Option<&AccountKey>,
+        livemode: Option<bool>,
         at: Option<DateTime<Utc>>,
     ) -> Result<CustomerView, StoreError> {
         let now = self.inner.clock.now();
+        let owner = owner.cloned().or_else(|| owner_of(subjects));
+        let livemode = livemode.or_else(|| mode_of(subjects));
         let mut notices: BTreeMap<String, u64> = BTreeMap::new();
         let tenants: BTreeSet<&Tenant> = subjects.iter().map(|it| &it.key.tenant).collect();
         for tenant in tenants {
             let of_tenant = subjects.iter().filter(|subject| subject.key.tenant == *tenant);
-            let ids: Vec<String> = of_tenant.map(|subject| subject.key.id.clone()).collect();
+            let mut ids: Vec<String> = of_tenant.map(|subject| subject.key.id.clone()).collect();
+            ids.extend(owner.iter().map(credits_subject_id));
             for (kind, count) in self.inner.store.notices(tenant, &ids, now).await? {
                 *notices.entry(kind).or_default() += count;
             }
         }
-        Ok(CustomerView::of(subjects, &notices, &self.inner.catalog, at.unwrap_or(now)))
+        let at = at.unwrap_or(now);
+        let credits = self.credits_view(owner.as_ref(), livemode, at).await?;
+        Ok(CustomerView::of(subjects, &notices, &credits, &self.inner.catalog, at))
     }
+}
+
+/// The account that all of them belong to.
+fn owner_of(subjects: &[Subject]) -> Option<AccountKey> {
+    let first = subjects.first()?;
+    Some(AccountKey {
+        stripe_account: first.key.tenant.stripe_account.clone(),
+        account: first.links.account()?.to_owned(),
+    })
+}
+
+fn mode_of(subjects: &[Subject]) -> Option<bool> {
+    let mode = subjects.first()?.key.tenant.livemode;
+    subjects.iter().all(|subject| subject.key.tenant.livemode == mode).then_some(mode)
 }

@@ -17,8 +17,9 @@ use crate::store::{ClaimedEvent, Commit, Settled};
 
 /// Tries to commit on a version that keeps moving, before the event waits its turn again.
 const MAX_CONFLICTS: u32 = 16;
-/// Leases that may run out before an event is taken for the cause.
-pub(super) const MAX_CRASHES: u32 = 5;
+/// Leases that may run out before an event is taken for the cause. Many, since all events of a batch
+/// lose theirs with the one that is.
+pub(super) const MAX_CRASHES: u32 = 20;
 
 /// What a round of work came to, in counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +37,10 @@ pub struct Report {
     pub dead: u64,
     /// Facts handed over.
     pub delivered: u64,
+    /// Ledger accounts in which something came due.
+    pub swept: u64,
+    /// Ledger entries that were added to the usage figures.
+    pub rolled_up: u64,
 }
 
 impl Report {
@@ -51,6 +56,8 @@ impl Report {
         self.retried += other.retried;
         self.dead += other.dead;
         self.delivered += other.delivered;
+        self.swept += other.swept;
+        self.rolled_up += other.rolled_up;
     }
 
     fn count(&mut self, outcome: &'static str) {
@@ -78,6 +85,7 @@ impl Billing {
             let mut round = self.process_batch().await?;
             round.add(self.dispatch_batch().await?);
             if round.is_empty() {
+                report.add(self.keep_ledger().await?);
                 return Ok(report);
             }
             report.add(round);

@@ -16,6 +16,8 @@ use crate::keys::AccountKey;
 const POLL: Duration = Duration::from_secs(1);
 /// How often payloads are pruned.
 const PRUNE: Duration = Duration::from_secs(3_600);
+/// How often idle ledger accounts are swept. Nobody sees it: what is due counts as due before.
+const SWEEP: Duration = Duration::from_secs(15);
 /// The longest pause while the store cannot be reached.
 const MAX_PAUSE: Duration = Duration::from_secs(15);
 
@@ -72,6 +74,7 @@ impl Billing {
         for _ in 0..count.max(1) {
             tasks.spawn(self.clone().work(stopped.clone()));
         }
+        tasks.spawn(self.clone().keep_books(stopped.clone()));
         if self.inner.retention.is_some() {
             tasks.spawn(self.clone().keep_house(stopped));
         }
@@ -114,6 +117,29 @@ impl Billing {
                 _ = stopped.changed() => {}
                 () = self.inner.signals.work.notified(), if wait == POLL => {}
                 () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Sweeps the ledger now and then.
+    async fn keep_books(self, mut stopped: watch::Receiver<bool>) {
+        while !*stopped.borrow() {
+            let more = match AssertUnwindSafe(self.keep_ledger()).catch_unwind().await {
+                Ok(Ok(report)) => !report.is_empty(),
+                Ok(Err(error)) => {
+                    tracing::error!(error = %error, "the ledger was not swept");
+                    false
+                }
+                Err(_) => {
+                    tracing::error!("sweeping the ledger panicked");
+                    false
+                }
+            };
+            if !more {
+                tokio::select! {
+                    _ = stopped.changed() => {}
+                    () = tokio::time::sleep(SWEEP) => {}
+                }
             }
         }
     }

@@ -55,6 +55,7 @@ impl<'d> Check<'d> {
         self.features(&child(&path, "features"), &plan.features, &[], "");
         self.amounts(&child(&path, "limits"), "limit", &plan.limits, 0);
         self.amounts(&child(&path, "trial_credits"), "unit", &plan.trial_credits, 0);
+        self.amounts(&child(&path, "rollover"), "unit", &plan.rollover, 0);
         self.repeated(&path, &plan.repeated);
         if plan.trial_days.is_some_and(|days| days > LONGEST_TRIAL) {
             self.report(child(&path, "trial_days"), trial_range());
@@ -116,6 +117,13 @@ impl<'d> Check<'d> {
                 format!("the grace must be between 0 and {} days", duration::LONGEST_DAYS),
             );
         }
+        if policy.renewal_grace < TimeDelta::zero() || policy.renewal_grace > longest {
+            self.report(
+                "policy.renewal_grace",
+                format!("the grace must be between 0 and {} days", duration::LONGEST_DAYS),
+            );
+        }
+        self.amounts("policy.credits_low", "unit", &policy.credits_low, 0);
     }
 
     fn link(&mut self, link: &Link) {

@@ -73,8 +73,18 @@ impl Meaning {
     }
 
     fn plan(&mut self, plan: &Plan) {
-        let Plan { id, name, features, limits, trial_days, trial_credits, prices, repeated: _ } =
-            plan;
+        let Plan {
+            id,
+            name,
+            features,
+            limits,
+            trial_days,
+            trial_credits,
+            rollover,
+            prices,
+            repeated: _,
+        } = plan;
+        self.amounts(rollover);
         self.text(id);
         self.text(name);
         self.features(features);
@@ -91,6 +101,7 @@ impl Meaning {
             period,
             display,
             credits,
+            credits_monthly,
             extra_features,
             extra_limits,
             repeated: _,
@@ -100,6 +111,7 @@ impl Meaning {
         self.optional(*period, |meaning, period| meaning.text(&period.to_string()));
         self.display(display.as_ref());
         self.amounts(credits);
+        self.number(i64::from(*credits_monthly));
         self.features(extra_features);
         self.amounts(extra_limits);
     }
@@ -120,7 +132,13 @@ impl Meaning {
             on_full_refund,
             credit_residual,
             connected_accounts,
+            renewal_grace,
+            upgrade_credits,
+            credits_low,
         } = policy;
+        self.number(renewal_grace.num_seconds());
+        self.text(upgrade_credits.as_str());
+        self.amounts(credits_low);
         self.number(past_due_grace.num_seconds());
         self.number(past_due_grace.subsec_nanos().into());
         self.text(on_dispute.as_str());

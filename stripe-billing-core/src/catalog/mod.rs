@@ -50,6 +50,9 @@
 //! on_full_refund = "keep_access"       # or "revoke_access"
 //! credit_residual = "debt"             # or "write_off"
 //! connected_accounts = "ignore"        # or "separate"
+//! renewal_grace = "72h"                # how long a period's credits outlast it, until the renewal ends them
+//! upgrade_credits = "at_renewal"       # or "prorated": what an upgrade within a period grants
+//! credits_low = { credits = 50 }       # tell the customer at this balance
 //!
 //! [plan.pro]
 //! name = "Pro"                         # default: the id in words
@@ -57,10 +60,12 @@
 //! limits = { projects = 20 }
 //! trial_days = 14
 //! trial_credits = { credits = 50 }     # granted once for a trial
+//! rollover = { credits = 300 }         # of a period's unused credits, what a renewal carries over at most
 //!
 //! [[plan.pro.price]]                   # one for each Stripe price that sells the plan
 //! id = "price_pro_annual"
 //! credits = { credits = 6000 }         # per paid period and per quantity
+//! credits_monthly = false              # true: so many every month of the period
 //! features = ["priority_support"]      # beyond those of the plan
 //! limits = { projects = 50 }           # instead of those of the plan
 //! label = "Two months free"            # label, period, amount and currency are for display only
@@ -91,15 +96,18 @@ mod policy;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 pub use builder::CatalogBuilder;
 pub use mistake::{CatalogError, Mistake};
 pub use period::{Period, PeriodUnit};
 pub use plan::{DisplayAmount, Pack, Plan, PlanPrice};
-pub use policy::{ConnectedAccounts, CreditResidual, Link, OnDispute, OnFullRefund, Policy};
+pub use policy::{
+    ConnectedAccounts, CreditResidual, Link, OnDispute, OnFullRefund, Policy, UpgradeCredits,
+};
 
+use crate::ledger::LedgerPolicy;
 use builder::Draft;
 
 /// The largest limit, credit amount or display amount a catalog may name: 2^53 - 1, the largest
@@ -212,6 +220,32 @@ impl Catalog {
     /// Which metadata keys tie Stripe objects to the app.
     pub fn link(&self) -> &Link {
         &self.inner.link
+    }
+
+    /// The units of credit that anything it sells gives.
+    pub fn units(&self) -> BTreeSet<String> {
+        let plans = self.plans().iter().flat_map(|plan| {
+            let paid = plan.prices.iter().flat_map(|price| price.credits.keys());
+            paid.chain(plan.trial_credits.keys())
+        });
+        let packs = self.packs().iter().flat_map(|pack| pack.credits.keys());
+        plans.chain(packs).cloned().collect()
+    }
+
+    /// The rules of the credit ledger that follow from the policy; what is low differs by unit and is
+    /// not among them.
+    pub fn ledger_policy(&self) -> LedgerPolicy {
+        match self.policy().credit_residual {
+            CreditResidual::Debt => LedgerPolicy::default(),
+            CreditResidual::WriteOff => LedgerPolicy::gentle(),
+        }
+    }
+
+    /// The same for spending a unit.
+    pub fn ledger_policy_of(&self, unit: &str) -> LedgerPolicy {
+        let mut policy = self.ledger_policy();
+        policy.low_at = self.policy().credits_low.get(unit).copied();
+        policy
     }
 
     /// A stable hash (SHA-256, lower-case hex) of everything the catalog says.

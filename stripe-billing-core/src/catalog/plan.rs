@@ -22,6 +22,9 @@ pub struct Plan {
     pub trial_days: Option<u32>,
     /// Credits granted once for a trial, as unit and amount. Empty: a trial grants none.
     pub trial_credits: BTreeMap<String, i64>,
+    /// Credits that a renewal carries over at most, as unit and amount, once: what is carried over and
+    /// left a period later ends. Without it nothing is carried over.
+    pub rollover: BTreeMap<String, i64>,
     /// The Stripe prices that sell the plan, as declared (monthly and annual, for example).
     pub prices: Vec<PlanPrice>,
     #[serde(skip)]
@@ -46,6 +49,7 @@ impl Plan {
             limits: BTreeMap::new(),
             trial_days: None,
             trial_credits: BTreeMap::new(),
+            rollover: BTreeMap::new(),
             prices: Vec::new(),
             repeated: Vec::new(),
         }
@@ -88,6 +92,14 @@ impl Plan {
         self
     }
 
+    /// Lets a renewal carry over so many unused credits at most.
+    #[must_use]
+    pub fn rollover(mut self, unit: impl Into<String>, amount: i64) -> Self {
+        let (map, repeated) = (&mut self.rollover, &mut self.repeated);
+        insert(map, repeated, "rollover", unit.into(), amount);
+        self
+    }
+
     /// Adds a Stripe price that sells the plan.
     #[must_use]
     pub fn price(mut self, price: PlanPrice) -> Self {
@@ -112,6 +124,8 @@ pub struct PlanPrice {
     pub display: Option<DisplayAmount>,
     /// The credit allowance as unit and amount, per paid period and per quantity.
     pub credits: BTreeMap<String, i64>,
+    /// Whether the allowance is a month's, granted every month of a paid period.
+    pub credits_monthly: bool,
     /// Features that only this price gives.
     #[serde(rename = "features")]
     pub extra_features: Vec<String>,
@@ -131,10 +145,18 @@ impl PlanPrice {
             period: None,
             display: None,
             credits: BTreeMap::new(),
+            credits_monthly: false,
             extra_features: Vec::new(),
             extra_limits: BTreeMap::new(),
             repeated: Vec::new(),
         }
+    }
+
+    /// Grants the allowance every month of a paid period, on the day of the month on which it began.
+    #[must_use]
+    pub fn credits_monthly(mut self) -> Self {
+        self.credits_monthly = true;
+        self
     }
 
     /// Adds an allowance of credits, per paid period and per quantity.

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 
 use chrono::TimeDelta;
@@ -44,6 +45,13 @@ pub struct Policy {
     pub credit_residual: CreditResidual,
     /// What happens to events of connected accounts. Default [`ConnectedAccounts::Ignore`].
     pub connected_accounts: ConnectedAccounts,
+    /// How long the credits of a period outlast it, because the renewal is invoiced and paid a while
+    /// after; the renewal ends them. Default 72 hours.
+    pub renewal_grace: TimeDelta,
+    /// What an upgrade within a period grants. Default [`UpgradeCredits::AtRenewal`].
+    pub upgrade_credits: UpgradeCredits,
+    /// From which balance on credits are low, by unit. A unit that is not here never warns.
+    pub credits_low: BTreeMap<String, i64>,
 }
 
 impl Default for Policy {
@@ -54,6 +62,9 @@ impl Default for Policy {
             on_full_refund: OnFullRefund::default(),
             credit_residual: CreditResidual::default(),
             connected_accounts: ConnectedAccounts::default(),
+            renewal_grace: TimeDelta::hours(72),
+            upgrade_credits: UpgradeCredits::default(),
+            credits_low: BTreeMap::new(),
         }
     }
 }
@@ -115,6 +126,16 @@ words! {
         Debt = "debt",
         /// It is forgiven; the balance stops at zero.
         WriteOff = "write_off",
+    }
+
+    /// What an upgrade, or a larger quantity, within a period grants.
+    UpgradeCredits {
+        /// Nothing: the next period's allowance is the new one.
+        #[default]
+        AtRenewal = "at_renewal",
+        /// Its share of the rest of the period, once its invoice is paid; never more in a period than
+        /// its parts entitle to, however often the plan goes up and down.
+        Prorated = "prorated",
     }
 
     /// What happens to events of connected accounts (Stripe Connect).

@@ -11,21 +11,47 @@ use super::member::{LimitKey, MemberLimit};
 use super::source::{ScheduledLot, Source};
 use crate::keys::AccountKey;
 
-/// Identifies a ledger account: a user or a team, and one unit of credit.
+/// Identifies a ledger account: a user or a team, and one unit of credit. Credits of test mode and
+/// of live mode never meet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[allow(clippy::exhaustive_structs)]
 pub struct LedgerKey {
     /// Whose it is.
     pub owner: AccountKey,
+    /// Live mode, or test mode.
+    pub livemode: bool,
     /// What it counts.
     pub unit: Unit,
 }
 
 impl LedgerKey {
-    /// The account of an owner in a unit.
+    /// The account of an owner in a unit, in live mode.
     pub fn new(owner: impl Into<AccountKey>, unit: impl Into<Unit>) -> Self {
-        Self { owner: owner.into(), unit: unit.into() }
+        Self { owner: owner.into(), livemode: true, unit: unit.into() }
     }
+
+    /// The same in live or test mode.
+    #[must_use]
+    pub fn in_mode(mut self, livemode: bool) -> Self {
+        self.livemode = livemode;
+        self
+    }
+}
+
+/// How low a balance is.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+#[allow(clippy::exhaustive_enums)]
+pub enum Level {
+    /// It is not.
+    #[default]
+    Fine,
+    /// At the policy's threshold or below it, and not 5 % above it since.
+    Low,
+    /// Nothing is left.
+    Depleted,
 }
 
 /// The account's own row. All amounts are credits.
@@ -46,6 +72,10 @@ pub struct Balance {
     pub overdraft_limit: i64,
     /// Credits that could not be taken back and were written off, in all.
     pub written_off: i64,
+    /// How low it is, as was told last.
+    pub level: Level,
+    /// How often it became low.
+    pub epoch: i64,
     /// When the account last changed. Operations never take place before it, whatever the clock.
     pub recorded_at: Option<DateTime<Utc>>,
 }

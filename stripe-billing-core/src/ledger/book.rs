@@ -54,7 +54,19 @@ impl Ledger {
         request: impl Into<Request>,
         now: DateTime<Utc>,
     ) -> Result<Answer, Refusal> {
-        let request = request.into();
+        let policy = self.policy;
+        let (answer, _) = self.post(key, &request.into(), now, &policy)?;
+        Ok(answer)
+    }
+
+    /// The same under a policy, with how low the balance became.
+    pub(crate) fn post(
+        &mut self,
+        key: &LedgerKey,
+        request: &Request,
+        now: DateTime<Utc>,
+        policy: &LedgerPolicy,
+    ) -> Result<(Answer, Option<Outcome>), Refusal> {
         let fresh = || Book {
             account: Account::new(key.clone()),
             entries: Vec::new(),
@@ -64,14 +76,14 @@ impl Ledger {
         let idempotency = request.command.key();
         let stored = idempotency.and_then(|id| known?.keyed.get(&id));
         if let Some(stored) = stored {
-            return Ok(Answer { reply: replay(stored, &request)?, replayed: true });
+            return Ok((Answer { reply: replay(stored, request)?, replayed: true }, None));
         }
         let outcome = match known {
-            Some(book) => decide(&book.account, &request, now, &self.policy)?,
-            None => decide(&fresh().account, &request, now, &self.policy)?,
+            Some(book) => decide(&book.account, request, now, policy)?,
+            None => decide(&fresh().account, request, now, policy)?,
         };
         self.books.entry(key.clone()).or_insert_with(fresh).write(&outcome);
-        Ok(Answer { reply: outcome.reply, replayed: false })
+        Ok((Answer { reply: outcome.reply.clone(), replayed: false }, Some(outcome)))
     }
 
     /// Undoes a spend by the number of its entry.
@@ -94,6 +106,11 @@ impl Ledger {
     /// An account, if anything was ever done with it.
     pub fn account(&self, key: &LedgerKey) -> Option<&Account> {
         self.books.get(key).map(|book| &book.account)
+    }
+
+    /// All accounts, by key.
+    pub fn accounts(&self) -> impl Iterator<Item = &Account> {
+        self.books.values().map(|book| &book.account)
     }
 
     /// An account's history, oldest first.

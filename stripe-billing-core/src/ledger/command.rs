@@ -1,15 +1,17 @@
 //! What can be asked of the ledger.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::entry::Entry;
 use super::lot::{Category, LotId, LotKind};
 use super::member::Window;
-use super::source::MoneyBackStatus;
+use super::source::{MoneyBack, MoneyBackStatus};
 
 /// One operation on one account, and who asks for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[allow(clippy::exhaustive_structs)]
 pub struct Request {
     /// What.
@@ -37,6 +39,33 @@ impl Request {
         self
     }
 
+    /// What of the account has to be loaded to decide on it.
+    pub fn scope(&self) -> Scope {
+        match &self.command {
+            Command::Spend { .. }
+            | Command::Reserve { .. }
+            | Command::Capture { .. }
+            | Command::Release { .. }
+            | Command::Extend { .. }
+            | Command::Sweep
+            | Command::Forgive { .. }
+            | Command::SetOverdraft { .. }
+            | Command::SetLimit { .. } => Scope::Open,
+            _ => Scope::All,
+        }
+    }
+
+    /// The reservation that it is about, which is needed even if it has ended.
+    pub fn reservation(&self) -> Option<&str> {
+        match &self.command {
+            Command::Reserve { id, .. }
+            | Command::Capture { id, .. }
+            | Command::Release { id }
+            | Command::Extend { id, .. } => Some(id),
+            _ => None,
+        }
+    }
+
     /// A fingerprint of what is asked: the same key with another one is a mistake of the caller.
     /// Who spends belongs to it; who tells of a fact does not, since several may.
     pub fn hash(&self) -> String {
@@ -53,6 +82,18 @@ impl From<Command> for Request {
     fn from(command: Command) -> Self {
         Self { command, actor: None, feature: None, reference: None }
     }
+}
+
+/// How much of an account is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Scope {
+    /// The balance and the limits; lots with anything remaining, held or frozen; open reservations and
+    /// freezes, and the reservation that the request names; scheduled lots and the sources that
+    /// fund them.
+    Open,
+    /// All of it.
+    All,
 }
 
 /// A lot to be granted.
@@ -77,6 +118,13 @@ pub struct Grant {
     pub funding: Option<Funding>,
     /// The allowance period that it counts in, for upgrades.
     pub period: Option<String>,
+    /// The row of periods that it belongs to, usually a subscription item: each lot of it ends the one
+    /// before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<String>,
+    /// Why, where somebody said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// The payment behind a grant.
@@ -102,6 +150,8 @@ impl Grant {
             expires_at: None,
             funding: None,
             period: None,
+            series: None,
+            reason: None,
         }
     }
 
@@ -134,6 +184,20 @@ impl Grant {
     #[must_use]
     pub fn paid_with(mut self, source: impl Into<String>, paid: i64) -> Self {
         self.funding = Some(Funding { source: source.into(), paid });
+        self
+    }
+
+    /// The same, with what somebody said about it.
+    #[must_use]
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// The same, one of a row of periods.
+    #[must_use]
+    pub fn in_series(mut self, series: impl Into<String>) -> Self {
+        self.series = Some(series.into());
         self
     }
 
@@ -196,6 +260,22 @@ pub enum Command {
         /// What the end of the old lot is recorded as: `renewal`, `downgrade_overflow`.
         reason: String,
     },
+    /// Grants a period's lot in its series: the lot of an earlier period ends where this one
+    /// begins, and this one where a later one began, in whichever order they are granted. Keyed by
+    /// the grant's key.
+    Allow {
+        /// The lot, with its series.
+        grant: Grant,
+        /// What is carried over of a lot that ends.
+        rollover: Rollover,
+    },
+    /// Ends all lots of a series at a time, at the latest: the subscription is over.
+    EndSeries {
+        /// Which.
+        series: String,
+        /// When.
+        at: DateTime<Utc>,
+    },
     /// Ends a lot: a trial that was converted, a plan that was cancelled at once.
     End {
         /// Which.
@@ -253,6 +333,13 @@ pub enum Command {
         /// Where it stands.
         status: MoneyBackStatus,
     },
+    /// Says where all refunds and disputes of a payment stand by now. What is not named stays.
+    Returns {
+        /// The payment.
+        source: String,
+        /// Refunds and disputes, by their ids.
+        rows: BTreeMap<String, MoneyBack>,
+    },
     /// Forgives debt, at most what is owed.
     Forgive {
         /// The operator's request id.
@@ -304,6 +391,7 @@ impl Command {
             Self::Grant(grant) => Some(format!("grant:{}", grant.key)),
             Self::Upgrade { grant, .. } => Some(format!("upgrade:{}", grant.key)),
             Self::Renew { grant, .. } => Some(format!("renew:{}", grant.key)),
+            Self::Allow { grant, .. } => Some(format!("grant:{}", grant.key)),
             Self::Spend { key, .. } => Some(format!("spend:{key}")),
             Self::Reserve { id, .. } => Some(format!("reserve:{id}")),
             Self::Forgive { key, .. } => Some(format!("forgive:{key}")),
@@ -312,6 +400,8 @@ impl Command {
             Self::Schedule(_)
             | Self::Withdraw(_)
             | Self::End { .. }
+            | Self::EndSeries { .. }
+            | Self::Returns { .. }
             | Self::Capture { .. }
             | Self::Release { .. }
             | Self::Extend { .. }

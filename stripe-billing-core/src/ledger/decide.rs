@@ -2,12 +2,16 @@
 
 use chrono::{DateTime, Utc};
 
-use super::account::Account;
+use super::account::{Account, Balance};
 use super::command::{Command, Request};
+use super::lot::LotKind;
 use super::outcome::{KeyedReply, Outcome, Reply};
 use super::policy::LedgerPolicy;
 use super::posting::Posting;
 use super::refusal::Refusal;
+use crate::changes::AuditEntry;
+use crate::notice::credits_subject;
+use crate::state::{ObjectKind, ObjectRef};
 
 /// What an operation changes in an account and answers, or why it is refused. Pure: `now` is the
 /// clock of the database, and what came due by it is booked first.
@@ -26,10 +30,16 @@ pub fn decide(
 ) -> Result<Outcome, Refusal> {
     let mut posting = Posting::new(account, request, now, policy);
     posting.sweep();
+    let before = posting.level();
     let reply = run(&mut posting, &request.command)?;
+    let crossed = posting.cross(before);
     let Posting { account: after, entries, .. } = posting;
     let mut outcome = Outcome::between(account, after, entries, reply);
-    outcome.keyed = request.command.key().map(|key| {
+    outcome.crossed = crossed;
+    outcome.audit = audit(account, &outcome, request);
+    let nothing_yet = matches!(outcome.reply, Reply::Granted { lot: None });
+    // An upgrade that adds nothing by what is known now may add something by what is known later.
+    outcome.keyed = request.command.key().filter(|_| !nothing_yet).map(|key| {
         let own = outcome.entries.iter().find(|entry| entry.key.is_some());
         KeyedReply {
             key,
@@ -39,6 +49,36 @@ pub fn decide(
         }
     });
     Ok(outcome)
+}
+
+/// What an operator did, for the audit log: corrections, and whatever an operator asked for.
+fn audit(before: &Account, outcome: &Outcome, request: &Request) -> Option<AuditEntry> {
+    let (action, reason) = match &request.command {
+        Command::Grant(grant) if grant.kind == LotKind::Manual => {
+            ("credits.granted", grant.reason.as_deref())
+        }
+        Command::Adjust { reason, .. } => ("credits.adjusted", Some(reason.as_str())),
+        Command::Forgive { reason, .. } => ("credits.forgiven", Some(reason.as_str())),
+        Command::Reverse { reason, .. } => ("credits.reversed", Some(reason.as_str())),
+        Command::End { reason, .. } => ("credits.ended", Some(reason.as_str())),
+        Command::SetOverdraft { .. } => ("credits.overdraft", None),
+        Command::SetLimit { .. } => ("credits.member_limit", None),
+        _ => return None,
+    };
+    let balance =
+        |balance: &Balance| format!("{} available, {} owed", balance.available, balance.debt);
+    let subject = credits_subject(&before.key);
+    Some(AuditEntry {
+        actor: request.actor.clone().unwrap_or_else(|| "app".to_owned()),
+        action: action.to_owned(),
+        object: ObjectRef::new(
+            ObjectKind::Credits,
+            format!("{}:{}", subject.id, before.key.unit.0),
+        ),
+        before: Some(balance(&before.balance)),
+        after: Some(balance(&outcome.balance)),
+        reason: reason.map(str::to_owned),
+    })
 }
 
 /// The answer to a request whose key was used before: the first reply, or a mismatch.
@@ -62,6 +102,8 @@ fn run(posting: &mut Posting<'_>, command: &Command) -> Result<Reply, Refusal> {
         Command::Renew { previous, grant, rollover, reason } => {
             posting.renew(*previous, grant, *rollover, reason)
         }
+        Command::Allow { grant, rollover } => posting.allow(grant, *rollover),
+        Command::EndSeries { series, at } => Ok(posting.end_series(series, *at)),
         Command::End { lot, reason } => Ok(Reply::Amount { amount: posting.end_lot(*lot, reason) }),
         Command::Spend { amount, .. } => posting.spend(*amount),
         Command::Reserve { id, amount, ttl } => posting.reserve(id, *amount, *ttl),
@@ -72,6 +114,7 @@ fn run(posting: &mut Posting<'_>, command: &Command) -> Result<Reply, Refusal> {
         Command::MoneyBack { source, id, amount, status } => {
             posting.money_back(source, id, *amount, *status)
         }
+        Command::Returns { source, rows } => posting.returns(source, rows),
         Command::Forgive { amount, reason, .. } => posting.forgive(*amount, reason),
         Command::Adjust { key, amount, reason } => posting.adjust(key, *amount, reason),
         Command::Reverse { entry, reason } => posting.reverse(entry, reason),

@@ -115,6 +115,22 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The credits that it used, and how many uses it is: below zero where a use is undone.
+    pub fn usage(&self) -> Option<(i64, i64)> {
+        let consumed: i64 = self
+            .moves
+            .iter()
+            .filter(|step| step.bucket == Bucket::Consumed)
+            .map(|step| step.amount)
+            .sum();
+        match self.kind {
+            EntryKind::Spend | EntryKind::ForcedSpend => Some((consumed + self.delta_debt, 1)),
+            EntryKind::Capture if consumed > 0 => Some((consumed, 1)),
+            EntryKind::Reversal => Some((consumed + self.delta_debt.min(0), -1)),
+            _ => None,
+        }
+    }
+
     /// How much went into a bucket, by lot.
     pub fn allocation(&self, bucket: Bucket) -> Allocation {
         self.moves

@@ -99,6 +99,7 @@ impl Posting<'_> {
             ended_at: None,
             source: grant.funding.as_ref().map(|funding| funding.source.clone()),
             period: grant.period.clone(),
+            series: grant.series.clone(),
             remaining: 0,
             held: 0,
             frozen: 0,
@@ -114,6 +115,7 @@ impl Posting<'_> {
             _ => EntryKind::Grant,
         };
         let mut draft = Draft::new(kind).about(&grant.key);
+        draft.reason.clone_from(&grant.reason);
         draft.put(id, amount);
         self.post(draft);
         id
@@ -160,7 +162,9 @@ impl Posting<'_> {
                 }
                 continue;
             }
-            if self.account.lots.values().any(|lot| lot.grant_key == grant.key) {
+            if self.is_superseded(grant, due_at)
+                || self.account.lots.values().any(|lot| lot.grant_key == grant.key)
+            {
                 continue;
             }
             self.fund(grant);
@@ -198,31 +202,129 @@ impl Posting<'_> {
         reason: &str,
     ) -> Result<Reply, Refusal> {
         self.check_grant(grant)?;
-        if rollover.max < 0 || rollover.total_max.is_some_and(|max| max < 0) {
-            return Err(Refusal::Invalid("the rollover is below zero"));
-        }
+        check_rollover(rollover)?;
         if let Some(lot) = self.account.lots.values().find(|lot| lot.grant_key == grant.key) {
             return match is_same(lot, grant) {
                 true => Ok(Reply::Renewed { lot: lot.id, rolled: 0 }),
                 false => Err(Refusal::IdempotencyMismatch { first_seq: lot.id.0 }),
             };
         }
-        let unused = previous.map_or(0, |lot| self.end_lot(lot, reason));
-        let wanted = unused.min(rollover.max);
-        let rolled = self.trim_rollovers(wanted, rollover.total_max);
-        if let Some(previous) = previous.filter(|_| rolled > 0) {
+        let rolled = previous.map_or(0, |previous| {
+            let unused = self.end_lot(previous, reason);
+            self.carry_over(previous, unused, grant, rollover)
+        });
+        let lot = self.grant(grant)?;
+        Ok(Reply::Renewed { lot, rolled })
+    }
+
+    /// Makes a lot of what a lot that ended leaves to the next one; how much it is.
+    fn carry_over(
+        &mut self,
+        previous: LotId,
+        unused: i64,
+        next: &Grant,
+        rollover: Rollover,
+    ) -> i64 {
+        let key = format!("rollover:{previous}");
+        if self.account.lots.values().any(|lot| lot.grant_key == key) {
+            return 0;
+        }
+        let rolled = self.trim_rollovers(unused.min(rollover.max), rollover.total_max);
+        if rolled > 0 {
             let category = self.account.lots.get(&previous).map(|lot| lot.category);
             let carried = Grant {
-                priority: grant.priority.saturating_sub(10),
-                category: category.unwrap_or(grant.category),
+                priority: next.priority.saturating_sub(10),
+                category: category.unwrap_or(next.category),
                 expires_at: rollover.expires_at,
-                ..Grant::new(format!("rollover:{previous}"), rolled).of_kind(LotKind::Rollover)
+                ..Grant::new(key, rolled).of_kind(LotKind::Rollover)
             };
             let lot = self.put_lot(&carried, rolled);
             self.settle(&[lot]);
         }
+        rolled
+    }
+
+    /// A period's lot, which ends the one before it, and is ended by one that came after it.
+    pub(super) fn allow(&mut self, grant: &Grant, rollover: Rollover) -> Result<Reply, Refusal> {
+        let Some(series) = &grant.series else {
+            return Err(Refusal::Invalid("an allowance names its series"));
+        };
+        check_rollover(rollover)?;
         let lot = self.grant(grant)?;
-        Ok(Reply::Renewed { lot, rolled })
+        self.withdraw_others(series, grant.period.as_deref(), self.begins(lot));
+        let mut row: Vec<(DateTime<Utc>, LotId)> = self
+            .account
+            .lots
+            .values()
+            .filter(|lot| lot.series.as_ref() == Some(series))
+            .map(|lot| (lot.effective_at, lot.id))
+            .collect();
+        row.sort();
+        let mut rolled = 0;
+        for pair in row.windows(2) {
+            let [(_, earlier), (begins, _)] = pair else { continue };
+            let unused = self.end_lot_at(*earlier, *begins, "renewal");
+            rolled += self.carry_over(*earlier, unused, grant, rollover);
+        }
+        Ok(match rolled {
+            0 => Reply::Granted { lot: Some(lot) },
+            _ => Reply::Renewed { lot, rolled },
+        })
+    }
+
+    fn begins(&self, lot: LotId) -> DateTime<Utc> {
+        self.account.lots.get(&lot).map_or(self.at, |lot| lot.effective_at)
+    }
+
+    /// Takes back what was scheduled for another period of a series and has not come due by the time
+    /// at which this one begins.
+    fn withdraw_others(&mut self, series: &str, period: Option<&str>, from: DateTime<Utc>) {
+        let others = self.account.scheduled.values().filter(|lot| {
+            lot.grant.series.as_deref() == Some(series)
+                && lot.due_at >= from
+                && (period.is_none() || lot.grant.period.as_deref() != period)
+        });
+        let others: Vec<String> = others.map(|lot| lot.grant.key.clone()).collect();
+        self.withdraw(&others);
+    }
+
+    /// Whether a lot of a series would come due when another period of it has begun already.
+    fn is_superseded(&self, grant: &Grant, due_at: DateTime<Utc>) -> bool {
+        let Some(series) = &grant.series else { return false };
+        let own = self.account.lots.values().filter(|lot| lot.series.as_ref() == Some(series));
+        let (same, others): (Vec<_>, Vec<_>) = own.partition(|lot| lot.period == grant.period);
+        let began = same.iter().map(|lot| lot.effective_at).min();
+        others.iter().any(|lot| {
+            lot.effective_at <= due_at && began.is_none_or(|began| began < lot.effective_at)
+        })
+    }
+
+    /// Ends all lots of a series at a time, unless they end before.
+    pub(super) fn end_series(&mut self, series: &str, at: DateTime<Utc>) -> Reply {
+        self.withdraw_others(series, None, at);
+        let lots = self.account.lots.values();
+        let lots = lots.filter(|lot| lot.series.as_deref() == Some(series));
+        let lots: Vec<LotId> = lots.map(|lot| lot.id).collect();
+        let amount = lots.into_iter().map(|lot| self.end_lot_at(lot, at, "ended")).sum();
+        Reply::Amount { amount }
+    }
+
+    /// Has a lot end at a time, at the latest; what remains expires if that time has come.
+    fn end_lot_at(&mut self, id: LotId, at: DateTime<Utc>, reason: &str) -> i64 {
+        let Some(lot) = self.account.lots.get_mut(&id) else { return 0 };
+        if lot.end().is_none_or(|end| at < end) {
+            lot.ended_at = Some(at);
+        }
+        if !lot.is_over(self.at) {
+            return 0;
+        }
+        let unused = lot.remaining;
+        if unused > 0 {
+            let mut draft = Draft::new(EntryKind::Expire).because(reason);
+            draft.shift(id, Bucket::Remaining, Bucket::Expired, unused);
+            self.post(draft);
+        }
+        unused
     }
 
     /// Ends a lot now and expires what remains of it; what is held or frozen stays so.
@@ -263,6 +365,13 @@ impl Posting<'_> {
         }
         wanted - excess
     }
+}
+
+fn check_rollover(rollover: Rollover) -> Result<(), Refusal> {
+    if rollover.max < 0 || rollover.total_max.is_some_and(|max| max < 0) {
+        return Err(Refusal::Invalid("the rollover is below zero"));
+    }
+    Ok(())
 }
 
 /// Whether a lot is what a grant asks for.

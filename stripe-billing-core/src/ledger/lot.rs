@@ -122,6 +122,9 @@ pub struct Lot {
     pub source: Option<String>,
     /// The allowance period that it counts in, for the high-water rule.
     pub period: Option<String>,
+    /// The row of periods that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<String>,
     /// To be spent.
     pub remaining: i64,
     /// Under open reservations.

@@ -2,6 +2,8 @@
 //! of a payment is the sum of its rows; the target is recomputed from it and the difference posted,
 //! so that order, repetition and batching of the news do not matter (I9).
 
+use std::collections::BTreeMap;
+
 use super::command::Grant;
 use super::entry::EntryKind;
 use super::hold::{Allocation, Freeze};
@@ -27,34 +29,68 @@ impl Posting<'_> {
         source.clone_into(&mut row.id);
         let stored = row.rows.get(id).copied();
         let newer = stored.is_none_or(|old| (status, amount) > (old.status, old.amount));
-        if newer {
-            row.rows.insert(id.to_owned(), MoneyBack { amount, status });
-        }
         let before = row.clawed;
         if newer {
-            use MoneyBackStatus as Status;
-            match status {
-                Status::RefundPending | Status::RefundSucceeded | Status::RefundFailed => {
-                    self.reconcile(source, None);
-                }
-                Status::DisputeInquiry if self.policy.freeze_inquiries => {
-                    self.freeze(source, id, amount);
-                }
-                Status::DisputeInquiry => {}
-                Status::DisputeOpen => self.freeze(source, id, amount),
-                Status::DisputeLost => {
-                    // Frozen credits are taken first-hand; they never get the time to expire.
-                    self.reconcile(source, Some(id));
-                    self.unfreeze(id, false);
-                }
-                Status::DisputeWon => {
-                    self.unfreeze(id, true);
-                    self.reconcile(source, None);
-                }
+            self.stand(source, id, MoneyBack { amount, status, made_at: None });
+        }
+        let clawed = self.account.sources.get(source).map_or(0, |row| row.clawed - before);
+        Ok(Reply::MoneyBack { clawed, from_future: self.cut_of(source) })
+    }
+
+    /// Takes over where refunds and disputes stand. Whoever says so knows all that is known, so that
+    /// there is nothing to compare.
+    pub(super) fn returns(
+        &mut self,
+        source: &str,
+        rows: &BTreeMap<String, MoneyBack>,
+    ) -> Result<Reply, Refusal> {
+        if !rows.values().all(|row| (0..=MAX_AMOUNT).contains(&row.amount)) {
+            return Err(Refusal::Invalid("the amount is not between 0 and 2^53"));
+        }
+        let known = self.account.sources.entry(source.to_owned()).or_default();
+        source.clone_into(&mut known.id);
+        let before = known.clawed;
+        for (id, row) in rows {
+            let stored = self.account.sources.get(source).and_then(|known| known.rows.get(id));
+            if stored != Some(row) {
+                self.stand(source, id, *row);
             }
         }
         let clawed = self.account.sources.get(source).map_or(0, |row| row.clawed - before);
         Ok(Reply::MoneyBack { clawed, from_future: self.cut_of(source) })
+    }
+
+    /// Notes where a refund or dispute stands, and does what follows.
+    fn stand(&mut self, source: &str, id: &str, row: MoneyBack) {
+        use MoneyBackStatus as Status;
+        if let Some(known) = self.account.sources.get_mut(source) {
+            known.rows.insert(id.to_owned(), row);
+        }
+        match row.status {
+            Status::RefundPending | Status::RefundSucceeded | Status::RefundFailed => {
+                self.reconcile(source, None);
+            }
+            Status::DisputeInquiry => {
+                // It may have counted as returned before.
+                self.reconcile(source, None);
+                if self.policy.freeze_inquiries {
+                    self.freeze(source, id, row);
+                }
+            }
+            Status::DisputeOpen => {
+                self.reconcile(source, None);
+                self.freeze(source, id, row);
+            }
+            Status::DisputeLost => {
+                // Frozen credits are taken first-hand; they never get the time to expire.
+                self.reconcile(source, Some(id));
+                self.unfreeze(id, false);
+            }
+            Status::DisputeWon => {
+                self.unfreeze(id, true);
+                self.reconcile(source, None);
+            }
+        }
     }
 
     fn cut_of(&self, source: &str) -> i64 {
@@ -114,7 +150,8 @@ impl Posting<'_> {
         let mut draft = Draft::new(EntryKind::Clawback).about(source);
         let mut shares = Allocation::new();
         let mut thawed = Allocation::new();
-        for bucket in [Bucket::Remaining, Bucket::Frozen] {
+        let expired = self.policy.claw_expired.then_some(Bucket::Expired);
+        for bucket in [Bucket::Remaining, Bucket::Frozen].into_iter().chain(expired) {
             for lot in self.own_lots(source) {
                 let part = left.min(lot.bucket(bucket));
                 if part > 0 {
@@ -215,19 +252,25 @@ impl Posting<'_> {
     }
 
     /// Freezes what a disputed amount stands for, as far as it is there.
-    fn freeze(&mut self, source: &str, dispute: &str, amount: i64) {
-        let Some(row) = self.account.sources.get(source) else { return };
+    fn freeze(&mut self, source: &str, dispute: &str, row: MoneyBack) {
+        let made_at = row.made_at;
+        let Some(known) = self.account.sources.get(source) else { return };
         let at = self.at;
         let frozen = self.account.freezes.get(dispute).map_or(0, Freeze::amount);
-        let mut left = (row.share(amount) - frozen).max(0);
+        let mut left = (known.share(row.amount) - frozen).max(0);
         let mut draft = Draft::new(EntryKind::Freeze).about(dispute);
         let mut allocation = Allocation::new();
         for lot in self.own_lots(source) {
-            let part = left.min(lot.remaining);
-            if part > 0 {
-                draft.shift(lot.id, Bucket::Remaining, Bucket::Frozen, part);
-                allocation.push((lot.id, part));
-                left -= part;
+            // What ran out since the dispute was made was there when it was made.
+            let since = made_at.is_some_and(|made| lot.end().is_some_and(|end| made < end));
+            let late = since.then_some((Bucket::Expired, lot.expired));
+            for (bucket, there) in [(Bucket::Remaining, lot.remaining)].into_iter().chain(late) {
+                let part = left.min(there);
+                if part > 0 {
+                    draft.shift(lot.id, bucket, Bucket::Frozen, part);
+                    allocation.push((lot.id, part));
+                    left -= part;
+                }
             }
         }
         if !draft.is_empty() {
@@ -252,17 +295,17 @@ impl Posting<'_> {
     pub(super) fn freeze_again(&mut self, source: &str) {
         let Some(row) = self.account.sources.get(source) else { return };
         let inquiries = self.policy.freeze_inquiries;
-        let open: Vec<(String, i64)> = row
+        let open: Vec<(String, MoneyBack)> = row
             .rows
             .iter()
             .filter(|(_, row)| {
                 row.status == MoneyBackStatus::DisputeOpen
                     || (inquiries && row.status == MoneyBackStatus::DisputeInquiry)
             })
-            .map(|(id, row)| (id.clone(), row.amount))
+            .map(|(id, row)| (id.clone(), *row))
             .collect();
-        for (dispute, amount) in open {
-            self.freeze(source, &dispute, amount);
+        for (dispute, row) in open {
+            self.freeze(source, &dispute, row);
         }
     }
 

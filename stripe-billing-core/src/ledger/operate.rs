@@ -29,7 +29,7 @@ impl Posting<'_> {
     ) -> Result<Reply, Refusal> {
         if amount > 0 {
             let grant = Grant::new(format!("adjust:{key}"), amount).of_kind(LotKind::Manual);
-            let lot = self.grant(&grant)?;
+            let lot = self.grant(&grant.because(reason))?;
             return Ok(Reply::Granted { lot: Some(lot) });
         }
         let amount = amount.checked_neg().unwrap_or(0);

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::account::{Account, Balance};
+use super::account::{Account, Balance, Level};
 use super::entry::Entry;
 use super::hold::{Allocation, Freeze, Reservation};
 use super::lot::{Lot, LotId};
 use super::member::MemberLimit;
 use super::source::{ScheduledLot, Source};
+use crate::changes::AuditEntry;
 
 /// What an operation answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +111,11 @@ pub struct Outcome {
     pub unscheduled: Vec<String>,
     /// Members' limits that are new or changed.
     pub limits: Vec<MemberLimit>,
+    /// How low the balance became by the operation, or that it is fine again; `None` if that is as
+    /// before. What ran out by itself tells nothing.
+    pub crossed: Option<Level>,
+    /// For the audit log, where a person did it.
+    pub audit: Option<AuditEntry>,
     /// What to keep under the operation's key, if it has one.
     pub keyed: Option<KeyedReply>,
     /// The answer.
@@ -141,6 +147,8 @@ impl Outcome {
             limits: changed(&before.limits, after.limits),
             balance: after.balance,
             entries,
+            crossed: None,
+            audit: None,
             keyed: None,
             reply,
         }
@@ -148,7 +156,16 @@ impl Outcome {
 
     /// Writes the rows to an account in memory.
     pub fn apply(&self, account: &mut Account) {
-        let Self { expected_seq: _, balance, entries: _, keyed: _, reply: _, .. } = self;
+        let Self {
+            expected_seq: _,
+            balance,
+            entries: _,
+            crossed: _,
+            audit: _,
+            keyed: _,
+            reply: _,
+            ..
+        } = self;
         account.balance = balance.clone();
         account.lots.extend(self.lots.iter().map(|lot| (lot.id, lot.clone())));
         let reservations = self.reservations.iter().map(|one| (one.id.clone(), one.clone()));

@@ -62,7 +62,7 @@ pub enum RepaidBy {
 }
 
 /// The rules that a product chooses. The default is strict about money and lenient about work.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LedgerPolicy {
     /// How long a reservation lives at most, extensions included: 24 hours.
@@ -77,8 +77,13 @@ pub struct LedgerPolicy {
     pub refund: Clawback,
     /// What a lost dispute takes back.
     pub dispute: Clawback,
+    /// Whether credits that ran out unused count as taken back when their money goes back; without
+    /// it they are owed like spent ones.
+    pub claw_expired: bool,
     /// Which lots repay debt.
     pub debt_repaid_by: RepaidBy,
+    /// From which balance on it is low, credits. `None` never warns.
+    pub low_at: Option<i64>,
     /// How long restored credits live at least: 30 days.
     pub restored_life: TimeDelta,
     /// Whether an inquiry freezes credits like a dispute.
@@ -96,7 +101,9 @@ impl Default for LedgerPolicy {
             clock_skew: TimeDelta::seconds(300),
             refund: Clawback::STRICT,
             dispute: Clawback::STRICT,
+            claw_expired: true,
             debt_repaid_by: RepaidBy::Any,
+            low_at: None,
             restored_life: TimeDelta::days(30),
             freeze_inquiries: false,
             no_holds_while_disputed: false,

@@ -3,10 +3,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::account::Account;
+use super::account::{Account, Level};
 use super::command::Request;
 use super::entry::{Entry, EntryKind, Move};
-use super::hold::Allocation;
+use super::hold::{Allocation, Reservation};
 use super::lot::{Bucket, LotId};
 use super::policy::{LedgerPolicy, RepaidBy};
 
@@ -39,16 +39,24 @@ pub(super) struct Draft {
     pub(super) about: Option<String>,
     pub(super) reason: Option<String>,
     pub(super) reverses: Option<i64>,
+    /// Who reserved, and for what, where that is not who asks now.
+    behalf: (Option<String>, Option<String>),
 }
 
 impl Draft {
     pub(super) fn new(kind: EntryKind) -> Self {
         let (moves, about, reason, reverses) = (Vec::new(), None, None, None);
-        Self { kind, moves, debt: 0, written_off: 0, about, reason, reverses }
+        let behalf = (None, None);
+        Self { kind, moves, debt: 0, written_off: 0, about, reason, reverses, behalf }
     }
 
     pub(super) fn about(mut self, what: &str) -> Self {
         self.about = Some(what.to_owned());
+        self
+    }
+
+    pub(super) fn on_behalf_of(mut self, reservation: &Reservation) -> Self {
+        self.behalf = (reservation.actor.clone(), reservation.feature.clone());
         self
     }
 
@@ -136,8 +144,8 @@ impl<'a> Posting<'a> {
             written_off: draft.written_off,
             request_hash: key.as_ref().map(|_| self.request.hash()),
             key,
-            actor: own.and_then(|request| request.actor.clone()),
-            feature: own.and_then(|request| request.feature.clone()),
+            actor: own.and_then(|request| request.actor.clone()).or(draft.behalf.0),
+            feature: own.and_then(|request| request.feature.clone()).or(draft.behalf.1),
             reference: draft.about.or_else(|| own.and_then(|one| one.reference.clone())),
             reason: draft.reason,
             reverses: draft.reverses,
@@ -145,6 +153,30 @@ impl<'a> Posting<'a> {
             recorded_at: self.now,
         });
         balance.seq
+    }
+
+    /// How low the balance is now.
+    pub(super) fn level(&self) -> Level {
+        let Some(low_at) = self.policy.low_at else { return self.account.balance.level };
+        let spendable = self.account.spendable(self.at);
+        let fine_above = low_at.saturating_add(low_at / 20);
+        match self.account.balance.level {
+            _ if spendable <= 0 => Level::Depleted,
+            Level::Fine if spendable > low_at => Level::Fine,
+            _ if spendable > fine_above => Level::Fine,
+            _ => Level::Low,
+        }
+    }
+
+    /// Notes how low the balance is, and says what the operation itself made of it.
+    pub(super) fn cross(&mut self, before: Level) -> Option<Level> {
+        let after = self.level();
+        let known = &mut self.account.balance;
+        if before == Level::Fine && after > Level::Fine {
+            known.epoch += 1;
+        }
+        known.level = after;
+        (after != before).then_some(after)
     }
 
     /// What may be taken from which lots for an amount, in burn order, and what is missing.

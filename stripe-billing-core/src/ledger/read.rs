@@ -10,6 +10,7 @@ use super::account::Account;
 use super::command::{Command, Request};
 use super::decide::decide;
 use super::entry::{Entry, EntryKind};
+use super::lot::{Lot, LotId, LotKind};
 use super::policy::LedgerPolicy;
 
 /// What an account can spend at a time, by the same rule that spending uses.
@@ -32,14 +33,91 @@ pub struct BalanceView {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
+/// What operators see of an account at an instant: the data is that of now, and what has run out
+/// since then was there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CreditsView {
+    /// What may be spent; below zero while the account owes.
+    pub available: i64,
+    /// What running jobs hold.
+    pub reserved: i64,
+    /// What open disputes hold.
+    pub frozen: i64,
+    /// What is owed.
+    pub debt: i64,
+    /// What was ever granted; what was carried over or given back is not counted again.
+    pub granted: i64,
+    /// What was ever taken back with its money, spent or not, less what was given back.
+    pub clawed_back: i64,
+}
+
+impl CreditsView {
+    /// Adds another account of the same unit: an owner's in the other mode.
+    pub(crate) fn add(&mut self, other: Self) {
+        let Self { available, reserved, frozen, debt, granted, clawed_back } = other;
+        self.available += available;
+        self.reserved += reserved;
+        self.frozen += frozen;
+        self.debt += debt;
+        self.granted += granted;
+        self.clawed_back += clawed_back;
+    }
+
+    /// Reads an account with all of its lots and sources at a time.
+    pub fn read(account: &Account, at: DateTime<Utc>, policy: &LedgerPolicy) -> Self {
+        let account = swept(account, at, policy);
+        let now = account.balance.recorded_at.map_or(at, |last| last.max(at));
+        let there = account.lots.values().filter(|lot| was_there(&account, lot, at));
+        let available: i64 = there
+            .map(|lot| if lot.is_over(now) { lot.remaining + lot.expired } else { lot.remaining })
+            .sum();
+        let fresh = account
+            .lots
+            .values()
+            .filter(|lot| !matches!(lot.kind, LotKind::Rollover | LotKind::Restore));
+        Self {
+            available: available - account.balance.debt,
+            reserved: account.balance.held,
+            frozen: account.balance.frozen,
+            debt: account.balance.debt,
+            granted: fresh.map(|lot| lot.granted).sum(),
+            clawed_back: account.sources.values().map(|source| source.clawed).sum(),
+        }
+    }
+}
+
+/// Whether a lot counted at an instant, whenever it was booked: what was carried over replaces what it
+/// comes from, what was given back had never been gone.
+fn was_there(account: &Account, lot: &Lot, at: DateTime<Utc>) -> bool {
+    let lasts = lot.end().is_none_or(|end| at < end);
+    lasts
+        && match lot.kind {
+            LotKind::Restore => true,
+            LotKind::Rollover => {
+                let previous = lot.grant_key.strip_prefix("rollover:");
+                let previous = previous.and_then(|id| Some(LotId(id.parse().ok()?)));
+                let previous = previous.and_then(|id| account.lots.get(&id));
+                previous.is_none_or(|previous| !previous.is_active(at))
+            }
+            _ => lot.effective_at <= at,
+        }
+}
+
+/// The account after a sweep, whether one has been booked or not.
+fn swept(account: &Account, now: DateTime<Utc>, policy: &LedgerPolicy) -> Account {
+    let mut swept = account.clone();
+    if let Ok(outcome) = decide(account, &Request::from(Command::Sweep), now, policy) {
+        outcome.apply(&mut swept);
+    }
+    swept
+}
+
 impl BalanceView {
     /// Reads an account at a time. What came due is counted as due, whether a sweep has booked it
     /// or not.
     pub fn read(account: &Account, now: DateTime<Utc>, policy: &LedgerPolicy) -> Self {
-        let mut swept = account.clone();
-        if let Ok(outcome) = decide(account, &Request::from(Command::Sweep), now, policy) {
-            outcome.apply(&mut swept);
-        }
+        let swept = swept(account, now, policy);
         let now = swept.balance.recorded_at.map_or(now, |last| last.max(now));
         let lots = swept.spendable_lots(now);
         let expires_at = lots.iter().filter_map(|lot| lot.end()).min();

@@ -78,6 +78,11 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether another account, or more credits, would have helped.
+    pub fn is_about_funds(&self) -> bool {
+        self.http_status() == 402
+    }
+
     /// A stable code for programs.
     pub fn code(&self) -> &'static str {
         match self {

@@ -72,6 +72,9 @@ pub struct MoneyBack {
     pub amount: i64,
     /// Where it stands.
     pub status: MoneyBackStatus,
+    /// When it was made, where that is known: credits that ran out since were there then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_at: Option<DateTime<Utc>>,
 }
 
 /// Where a refund or dispute stands. A status only ever gives way to a later one of its kind,

@@ -202,7 +202,8 @@ impl Posting<'_> {
             LateCapture::ForceDebt => EntryKind::ForcedSpend,
         };
         if amount > 0 {
-            self.take(amount, Draft::new(kind).about(&reservation.id).because("late_capture"));
+            let draft = Draft::new(kind).about(&reservation.id).on_behalf_of(reservation);
+            self.take(amount, draft.because("late_capture"));
         }
         if let Some(stored) = self.account.reservations.get_mut(&reservation.id) {
             stored.late = Some(amount);
@@ -255,7 +256,7 @@ impl Posting<'_> {
         let Some(mut reservation) = self.account.reservations.remove(id) else { return };
         let mut left = captured;
         let mut returned: Vec<LotId> = Vec::new();
-        let mut draft = Draft::new(kind).about(id);
+        let mut draft = Draft::new(kind).about(id).on_behalf_of(&reservation);
         for (lot, amount) in &reservation.allocation {
             let spent = left.min(*amount);
             left -= spent;

@@ -220,10 +220,9 @@ impl Audit<'_> {
                 for step in entry.moves.iter().filter(|step| step.bucket == Bucket::Remaining) {
                     let lot = self.account.lots.get(&step.lot);
                     let at = entry.effective_at;
-                    // What ended it may have come later within the same instant.
+                    // A renewal that is booked late ends a lot at a time when it was spent of still.
                     let active = lot.is_none_or(|lot| {
-                        let open = lot.expires_at.is_none_or(|end| at < end);
-                        lot.effective_at <= at && open && lot.ended_at.is_none_or(|end| at <= end)
+                        lot.effective_at <= at && lot.expires_at.is_none_or(|end| at < end)
                     });
                     self.equal(Invariant::Active, &place, 1, i64::from(active));
                 }

@@ -4,7 +4,7 @@ use super::{Inner, OutboxRow, QueueState};
 use crate::changes::{Effects, OutboxEntry};
 use crate::error::StoreError;
 use crate::keys::{SubjectKey, Tenant};
-use crate::store::AuditLine;
+use crate::store::{AuditLine, LedgerTerms};
 use crate::ticket::{Ticket, TicketStatus, TicketWrite};
 
 impl Inner {
@@ -36,7 +36,7 @@ impl Inner {
         new: Vec<OutboxEntry>,
         now: DateTime<Utc>,
     ) {
-        let Effects { outbox: _, shadow, tickets, audit } = effects;
+        let Effects { outbox: _, shadow, tickets, audit, postings, ledger } = effects;
         for entry in new {
             let seq = self.outbox.last_key_value().map_or(1, |(seq, _)| seq + 1);
             self.outbox_keys.insert((subject.tenant.clone(), entry.key.clone()), seq);
@@ -46,6 +46,7 @@ impl Inner {
             }
             self.outbox.insert(seq, OutboxRow { entry, subject: subject.clone(), queue });
         }
+        self.execute_postings(postings, &LedgerTerms { now, policy: *ledger });
         for write in tickets {
             self.write_ticket(subject, write, now);
         }

@@ -2,6 +2,7 @@
 
 mod effects;
 mod inbox;
+mod ledger;
 mod maintain;
 mod outbox;
 mod read;
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, Utc};
 
 use crate::keys::{EventKey, SubjectKey, Tenant};
+use crate::ledger::{Ledger, LedgerKey};
 use crate::queue::{ClaimRequest, Lease};
 use crate::state::{Links, ObjectRef, Record, Subject};
 use crate::store::{AuditLine, Call, ReceivedEvent, Records};
@@ -33,6 +35,9 @@ struct Inner {
     calls: HashMap<String, Call>,
     tickets: BTreeMap<i64, Ticket>,
     audit: Vec<AuditLine>,
+    ledger: Ledger,
+    /// The last entry of each account that the usage figures count.
+    rolled_up: BTreeMap<LedgerKey, i64>,
 }
 
 #[derive(Debug)]

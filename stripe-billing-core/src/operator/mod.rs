@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use crate::access::Access;
 use crate::catalog::Catalog;
+use crate::ledger::CreditsView;
 use crate::state::{State, Subject};
 
 pub use customer::{CustomerDetails, LinksView, PaymentMethodView, SubjectView};
@@ -85,24 +86,6 @@ pub struct CustomerView {
     pub notifications: BTreeMap<String, u64>,
 }
 
-/// The balance of a unit of credits.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct CreditsView {
-    /// What may be spent.
-    pub available: i64,
-    /// What running jobs hold.
-    pub reserved: i64,
-    /// What a dispute holds.
-    pub frozen: i64,
-    /// What was called back after it was spent.
-    pub debt: i64,
-    /// What was ever granted.
-    pub granted: i64,
-    /// What was ever called back.
-    pub clawed_back: i64,
-}
-
 impl CustomerView {
     /// Puts together what is known of these subjects: of one customer, or all of an account.
     ///
@@ -110,6 +93,7 @@ impl CustomerView {
     pub fn of(
         subjects: &[Subject],
         notices: &BTreeMap<String, u64>,
+        credits: &BTreeMap<String, CreditsView>,
         catalog: &Catalog,
         at: DateTime<Utc>,
     ) -> Self {
@@ -142,7 +126,7 @@ impl CustomerView {
             checkout_sessions: Vec::new(),
             payment_methods: Vec::new(),
             entitlements: BTreeSet::new(),
-            credits: BTreeMap::new(),
+            credits: credits.clone(),
             notifications: notices.clone(),
         };
         for subject in subjects {

@@ -29,7 +29,14 @@ fn told(subject: &mut Subject, kind: &str, created: i64, object: &Value) {
 
 fn view(subjects: &[Subject], at: i64) -> Value {
     let at = DateTime::from_timestamp(at, 0).unwrap();
-    serde_json::to_value(CustomerView::of(subjects, &BTreeMap::new(), &catalog(), at)).unwrap()
+    serde_json::to_value(CustomerView::of(
+        subjects,
+        &BTreeMap::new(),
+        &BTreeMap::new(),
+        &catalog(),
+        at,
+    ))
+    .unwrap()
 }
 
 fn seen(subject: &Subject) -> Value {

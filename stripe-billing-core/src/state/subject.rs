@@ -6,7 +6,7 @@ use super::record::{
 };
 use crate::changes::Changes;
 use crate::keys::SubjectKey;
-use crate::stripe::objects::InvoiceStatus;
+use crate::stripe::objects::{CheckoutSession, InvoiceStatus};
 
 /// What is known of a subject: its links, and the records that its next decision may need.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +88,14 @@ impl Subject {
             Some(Record::Invoice(record)) => Some(record),
             _ => None,
         }
+    }
+
+    /// Its checkout sessions as last seen, as far as they are loaded.
+    pub fn sessions(&self) -> impl Iterator<Item = &CheckoutSession> {
+        self.records.values().filter_map(|record| match record {
+            Record::CheckoutSession(record) => record.latest(),
+            _ => None,
+        })
     }
 
     /// The features that Stripe's own entitlements give, if the account uses them.

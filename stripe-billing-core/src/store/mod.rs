@@ -2,6 +2,7 @@
 //! `stripe_billing_testing`.
 
 mod inspect;
+mod ledger;
 
 use std::fmt;
 
@@ -19,6 +20,10 @@ use crate::webhook::EventKind;
 pub use inspect::{
     AuditLine, AuditQuery, EventQuery, EventRange, EventSummary, Inspect, Maintain, Records, Stats,
     StoredEvent, TicketQuery,
+};
+
+pub use ledger::{
+    CreditLedger, EntryPage, EntryQuery, LedgerPosting, LedgerTerms, Usage, UsageQuery, usage_of,
 };
 
 /// A verified event on its way into the inbox.
@@ -118,6 +123,7 @@ pub enum Commit {
 ///    records), and its events and outbox entries belong to the subject.
 /// 9. Tickets are unique per tenant and key. A write of an open ticket opens or reopens it, and
 ///    counts; a write of a closed one closes it, and opens none. The audit log is append-only.
+/// 10. Postings of the changes are executed as [`CreditLedger`] clause 10 says.
 #[async_trait]
 pub trait EventStore: fmt::Debug + Send + Sync + 'static {
     /// Stores a delivery (clause 1).
@@ -259,6 +265,6 @@ pub trait CallStore: fmt::Debug + Send + Sync + 'static {
 }
 
 /// All that [`Billing`](crate::Billing) needs of storage, in one object.
-pub trait Store: EventStore + Outbox + CallStore + Inspect + Maintain {}
+pub trait Store: EventStore + Outbox + CallStore + CreditLedger + Inspect + Maintain {}
 
-impl<T: EventStore + Outbox + CallStore + Inspect + Maintain> Store for T {}
+impl<T: EventStore + Outbox + CallStore + CreditLedger + Inspect + Maintain> Store for T {}

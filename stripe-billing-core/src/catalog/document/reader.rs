@@ -231,6 +231,14 @@ impl<'r> Reader<'r> {
         number
     }
 
+    pub(super) fn flag(&mut self, entry: &Entry<'_, '_>) -> bool {
+        let flag = entry.value.as_bool();
+        if flag.is_none() {
+            self.wrong_type(&entry.path, "true or false", entry.value);
+        }
+        flag.unwrap_or(false)
+    }
+
     pub(super) fn amounts(&mut self, entry: &Entry<'_, '_>) -> BTreeMap<String, i64> {
         let mut amounts = BTreeMap::new();
         if let Some(table) = self.table(entry, "a table, such as { name = 100 }") {

@@ -8,11 +8,29 @@ use crate::catalog::{DisplayAmount, Link, Pack, Plan, PlanPrice, Policy};
 
 const ROOT: &[&str] = &["link", "policy", "plan", "pack"];
 const LINK: &[&str] = &["account", "pack"];
-const POLICY: &[&str] =
-    &["past_due_grace", "on_dispute", "on_full_refund", "credit_residual", "connected_accounts"];
-const PLAN: &[&str] = &["name", "features", "limits", "trial_days", "trial_credits", "price"];
-const PRICE: &[&str] =
-    &["id", "label", "period", "amount", "currency", "credits", "features", "limits"];
+const POLICY: &[&str] = &[
+    "past_due_grace",
+    "on_dispute",
+    "on_full_refund",
+    "credit_residual",
+    "connected_accounts",
+    "renewal_grace",
+    "upgrade_credits",
+    "credits_low",
+];
+const PLAN: &[&str] =
+    &["name", "features", "limits", "trial_days", "trial_credits", "rollover", "price"];
+const PRICE: &[&str] = &[
+    "id",
+    "label",
+    "period",
+    "amount",
+    "currency",
+    "credits",
+    "credits_monthly",
+    "features",
+    "limits",
+];
 const PACK: &[&str] = &["name", "price", "amount", "currency", "credits"];
 
 /// Takes the whole document.
@@ -93,6 +111,13 @@ fn policy(reader: &mut Reader<'_>, entry: &Entry<'_, '_>, policy: &mut Policy) {
             "connected_accounts" => {
                 policy.connected_accounts = reader.word(&entry, policy.connected_accounts);
             }
+            "renewal_grace" => {
+                policy.renewal_grace = reader.duration(&entry, policy.renewal_grace);
+            }
+            "upgrade_credits" => {
+                policy.upgrade_credits = reader.word(&entry, policy.upgrade_credits);
+            }
+            "credits_low" => policy.credits_low = reader.amounts(&entry),
             _ => reader.unknown(&entry, POLICY, None),
         }
     }
@@ -107,6 +132,7 @@ fn plan(reader: &mut Reader<'_>, id: &str, path: &str, table: &DeTable<'_>) -> P
             "limits" => plan.limits = reader.amounts(&entry),
             "trial_days" => plan.trial_days = trial_days(reader, &entry),
             "trial_credits" => plan.trial_credits = reader.amounts(&entry),
+            "rollover" => plan.rollover = reader.amounts(&entry),
             "price" => {
                 for (path, table) in reader.tables(&entry) {
                     let price = table.map(|table| plan_price(reader, &path, table));
@@ -141,6 +167,7 @@ fn plan_price(reader: &mut Reader<'_>, path: &str, table: &DeTable<'_>) -> PlanP
             "period" => price.period = reader.period(&entry),
             "amount" | "currency" => amount.take(reader, &entry),
             "credits" => price.credits = reader.amounts(&entry),
+            "credits_monthly" => price.credits_monthly = reader.flag(&entry),
             "features" => price.extra_features = reader.strings(&entry),
             "limits" => price.extra_limits = reader.amounts(&entry),
             _ => reader.unknown(&entry, PRICE, Some((PLAN, "the plan, above its prices"))),

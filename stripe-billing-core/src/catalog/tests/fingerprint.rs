@@ -19,6 +19,7 @@ fn it_does_not_depend_on_order_or_formatting() {
         id = 'price_basic'
         [plan.team]
         trial_credits.tokens = 50
+        rollover.tokens = 200
         trial_days = 14
         limits.boards = 0
         limits.seats = 10
@@ -30,6 +31,7 @@ fn it_does_not_depend_on_order_or_formatting() {
         [[plan.team.price]]
         limits = { seats = 15 }
         features = ["audit_log"]
+        credits_monthly = true
         credits = { tokens = 12000 }
         period = "1 year"
         label = "Two months free"
@@ -42,6 +44,9 @@ fn it_does_not_depend_on_order_or_formatting() {
         id = "price_team_monthly"
         [policy]
         connected_accounts = "separate"
+        credits_low.tokens = 100
+        renewal_grace = "720m"
+        upgrade_credits = "prorated"
         credit_residual = "write_off"
         on_full_refund = "revoke_access"
         on_dispute = "revoke_access"
@@ -61,7 +66,7 @@ fn it_is_the_same_in_every_process_and_version() {
     assert_eq!(fingerprint(FULL), fingerprint(FULL));
     assert_eq!(
         fingerprint(FULL),
-        "c4c54ed9c607617334c78602cf36bf10b50a19395f7a7584a8ce0953f08d1791"
+        "8720011d8f21386eb879db4f4b390dede29eae7429a7c5205153bbe27c4f19bc"
     );
 }
 
@@ -72,6 +77,11 @@ fn every_change_of_meaning_changes_it() {
         ("\"workspace\"", "\"tenant\""),
         ("\"bundle\"", "\"pack_id\""),
         ("\"1d12h\"", "\"1d13h\""),
+        ("\"12h\"", "\"13h\""),
+        ("credits_low = { tokens = 100 }", "credits_low = { tokens = 101 }"),
+        ("rollover = { tokens = 200 }", ""),
+        ("\"prorated\"", "\"at_renewal\""),
+        ("credits_monthly = true", ""),
         ("on_dispute = \"revoke_access\"", "on_dispute = \"freeze_credits\""),
         ("on_full_refund = \"revoke_access\"", "on_full_refund = \"keep_access\""),
         ("\"write_off\"", "\"debt\""),

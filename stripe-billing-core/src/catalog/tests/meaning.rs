@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use crate::catalog::{
     Catalog, ConnectedAccounts, CreditResidual, Link, OnDispute, OnFullRefund, Pack, Period,
-    PeriodUnit, Plan, PlanPrice, Policy,
+    PeriodUnit, Plan, PlanPrice, Policy, UpgradeCredits,
 };
 
 /// Uses every key there is.
@@ -19,6 +19,9 @@ on_dispute = "revoke_access"
 on_full_refund = "revoke_access"
 credit_residual = "write_off"
 connected_accounts = "separate"
+renewal_grace = "12h"
+upgrade_credits = "prorated"
+credits_low = { tokens = 100 }
 
 [plan.team]
 name = "Team & friends"
@@ -26,6 +29,7 @@ features = ["reports", "sso"]
 limits = { seats = 10, boards = 0 }
 trial_days = 14
 trial_credits = { tokens = 50 }
+rollover = { tokens = 200 }
 
 [[plan.team.price]]
 id = "${TEAM_MONTHLY}"
@@ -39,6 +43,7 @@ id = "price_team_${REGION}_yearly"
 label = "Two months free"
 period = "year"
 credits = { tokens = 12000 }
+credits_monthly = true
 features = ["audit_log"]
 limits = { seats = 15 }
 
@@ -70,6 +75,9 @@ fn full_in_code() -> Catalog {
             on_full_refund: OnFullRefund::RevokeAccess,
             credit_residual: CreditResidual::WriteOff,
             connected_accounts: ConnectedAccounts::Separate,
+            renewal_grace: TimeDelta::hours(12),
+            upgrade_credits: UpgradeCredits::Prorated,
+            credits_low: [("tokens".to_owned(), 100)].into(),
         })
         .plan(
             Plan::new("team")
@@ -80,6 +88,7 @@ fn full_in_code() -> Catalog {
                 .limit("boards", 0)
                 .trial_days(14)
                 .trial_credits("tokens", 50)
+                .rollover("tokens", 200)
                 .price(
                     PlanPrice::new("price_team_monthly")
                         .period(Period::MONTH)
@@ -92,6 +101,7 @@ fn full_in_code() -> Catalog {
                         .label("Two months free")
                         .period(Period::YEAR)
                         .credits("tokens", 12_000)
+                        .credits_monthly()
                         .feature("audit_log")
                         .limit("seats", 15),
                 ),
@@ -276,12 +286,13 @@ fn plans_serialise_as_a_price_list() {
     let expected = serde_json::json!({
         "id": "team", "name": "Team & friends", "features": ["reports", "sso"],
         "limits": {"boards": 0, "seats": 10}, "trial_days": 14, "trial_credits": {"tokens": 50},
+        "rollover": {"tokens": 200},
         "prices": [
             {"id": "price_team_monthly", "label": null, "period": "month", "amount": 4900,
-             "currency": "eur", "credits": {"exports": 5, "tokens": 1000}, "features": [],
+             "currency": "eur", "credits_monthly": false, "credits": {"exports": 5, "tokens": 1000}, "features": [],
              "limits": {}},
             {"id": "price_team_eu_yearly", "label": "Two months free", "period": "year",
-             "credits": {"tokens": 12000}, "features": ["audit_log"], "limits": {"seats": 15}},
+             "credits": {"tokens": 12000}, "credits_monthly": true, "features": ["audit_log"], "limits": {"seats": 15}},
         ],
     });
     assert_eq!(json, expected);

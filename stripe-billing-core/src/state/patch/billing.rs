@@ -7,7 +7,7 @@ use crate::catalog::Link;
 use crate::state::links::{Anchor, LinkSource};
 use crate::state::record::{
     CheckoutRecord, CustomerRecord, EntitlementsRecord, InvoiceRecord, PaymentMethodRecord,
-    PriceChange, Record, SubscriptionRecord,
+    PriceChange, Record, RenewalQuote, SubscriptionRecord,
 };
 use crate::stripe::objects::{
     CheckoutSession, Customer, EntitlementSummary, Invoice, InvoiceStatus, PaymentMethod,
@@ -75,10 +75,17 @@ impl Patch {
         }
         let customer = field::id(&event.object, &["customer"])?;
         let subscription = Invoice::subscription_of(&event.object)?;
+        let renewal_upcoming = field::time(&event.object, &["period_end"]);
         let mut patch = Self::default();
         patch.named(Anchor::Customer, Some(&customer));
         patch.records.push(Record::Subscription(SubscriptionRecord {
-            renewal_upcoming: field::time(&event.object, &["period_end"]),
+            renewal_upcoming,
+            renewal_quote: renewal_upcoming.map(|period_end| RenewalQuote {
+                period_end,
+                at: event.stamp(),
+                amount: field::int(&event.object, &["amount_due"]),
+                currency: field::text(&event.object, &["currency"]),
+            }),
             ..SubscriptionRecord::new(subscription)
         }));
         Some(patch)

@@ -17,7 +17,7 @@ pub use payment::PaymentRecord;
 /// Changes of prices that are kept of a subscription.
 const MAX_PRICE_CHANGES: usize = 16;
 
-/// The kinds of Stripe object whose state is kept.
+/// The kinds of Stripe object whose state is kept, and what else the audit log is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -36,6 +36,8 @@ pub enum ObjectKind {
     PaymentMethod,
     /// The features that Stripe's own entitlements give to a customer.
     Entitlements,
+    /// An account's credits in one unit. The ledger has them; there is no record of this kind.
+    Credits,
 }
 
 impl ObjectKind {
@@ -49,6 +51,7 @@ impl ObjectKind {
             Self::Payment => "payment",
             Self::PaymentMethod => "payment_method",
             Self::Entitlements => "entitlements",
+            Self::Credits => "credits",
         }
     }
 }
@@ -117,6 +120,9 @@ pub struct SubscriptionRecord {
     /// The period's end whose renewal Stripe announced last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) renewal_upcoming: Option<i64>,
+    /// What that renewal was said to cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) renewal_quote: Option<RenewalQuote>,
     /// The last changes of its prices.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) price_changes: BTreeSet<PriceChange>,
@@ -132,6 +138,19 @@ pub struct PriceChange {
     pub from: BTreeSet<String>,
     /// The prices after.
     pub to: BTreeSet<String>,
+}
+
+/// What a renewal was said to cost. The latest word of the latest renewal orders last.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct RenewalQuote {
+    /// The period's end, Unix seconds.
+    pub(crate) period_end: i64,
+    /// When it was said, Unix seconds.
+    pub(crate) at: i64,
+    /// Minor units.
+    pub(crate) amount: Option<i64>,
+    /// Three-letter code, lower case.
+    pub(crate) currency: Option<String>,
 }
 
 /// What is known of an invoice.
@@ -280,6 +299,7 @@ impl SubscriptionRecord {
             paid_through: None,
             trial_ending: None,
             renewal_upcoming: None,
+            renewal_quote: None,
             price_changes: BTreeSet::new(),
         }
     }
@@ -290,6 +310,9 @@ impl SubscriptionRecord {
         self.paid_through = self.paid_through.max(other.paid_through);
         self.trial_ending = self.trial_ending.max(other.trial_ending);
         self.renewal_upcoming = self.renewal_upcoming.max(other.renewal_upcoming);
+        if other.renewal_quote > self.renewal_quote {
+            self.renewal_quote.clone_from(&other.renewal_quote);
+        }
         self.price_changes.extend(other.price_changes.iter().cloned());
         while self.price_changes.len() > MAX_PRICE_CHANGES {
             self.price_changes.pop_first();

@@ -13,6 +13,9 @@ pub struct Customer {
     pub id: String,
     /// Where mail goes.
     pub email: Option<String>,
+    /// What the app or the customer calls them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Languages the customer prefers, best first.
     pub locales: Vec<String>,
     /// Whether Stripe says it is deleted.
@@ -27,6 +30,7 @@ impl Customer {
         Some(Self {
             id: id(value, &["id"])?,
             email: text(value, &["email"]),
+            name: text(value, &["name"]),
             locales: list(value, &["preferred_locales"])
                 .iter()
                 .filter_map(|locale| text(locale, &[]))

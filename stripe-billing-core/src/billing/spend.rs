@@ -1,0 +1,420 @@
+//! Spending credits on work: what fails, panics or is cancelled gives them back.
+
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::future::Future;
+use std::hash::{BuildHasher, Hasher};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::Billing;
+use super::credits::CreditError;
+use crate::error::StoreError;
+use crate::keys::AccountKey;
+use crate::ledger::{Command, LedgerKey, Refusal, Reply, Request, ReservationState};
+
+/// How long a reservation lasts unless it is said: what a crash leaves is given back then.
+const TTL: TimeDelta = TimeDelta::minutes(15);
+/// How often work under one key may fail and be tried again.
+const MAX_TRIES: u32 = 1_000;
+
+/// Credits about to be spent. Made by [`Billing::spend`].
+///
+/// ```
+/// # use stripe_billing_core::{Billing, CreditError, MemoryStore, SpendError};
+/// # async fn story() -> Result<String, std::io::Error> { Ok("once".to_owned()) }
+/// # async fn example(billing: &Billing) -> Result<(), SpendError<std::io::Error>> {
+/// // Reserves 3 credits, runs, and spends them; when `story` fails or panics they are given back.
+/// let story = billing.spend("team-7", 3).on("stories").by("ann").key("job-1").run(story).await?;
+/// # Ok(()) }
+/// ```
+#[must_use = "nothing is spent before `run`, `now` or `reserve`"]
+pub struct Spend {
+    billing: Billing,
+    payers: Vec<AccountKey>,
+    amount: i64,
+    unit: Option<String>,
+    feature: Option<String>,
+    member: Option<String>,
+    key: Option<String>,
+    ttl: TimeDelta,
+}
+
+impl Billing {
+    /// Spends so many credits of an account, once it is said how.
+    pub fn spend(&self, account: impl Into<AccountKey>, amount: i64) -> Spend {
+        Spend {
+            billing: self.clone(),
+            payers: vec![account.into()],
+            amount,
+            unit: None,
+            feature: None,
+            member: None,
+            key: None,
+            ttl: TTL,
+        }
+    }
+}
+
+impl Spend {
+    /// Which unit of credit; needed only where the catalog has several.
+    pub fn of(mut self, unit: impl Into<String>) -> Self {
+        self.unit = Some(unit.into());
+        self
+    }
+
+    /// For which feature, for limits and usage figures.
+    pub fn on(mut self, feature: impl Into<String>) -> Self {
+        self.feature = Some(feature.into());
+        self
+    }
+
+    /// By which member of a team, for limits and usage figures.
+    pub fn by(mut self, member: impl Into<String>) -> Self {
+        self.member = Some(member.into());
+        self
+    }
+
+    /// The idempotency key: work under one key is paid for once. Without it every call is its own.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Who pays where the accounts so far have not enough: the team after the member. Never split.
+    pub fn or_from(mut self, account: impl Into<AccountKey>) -> Self {
+        self.payers.push(account.into());
+        self
+    }
+
+    /// How long the work may take, 1 second to 24 hours; 15 minutes unless set. If the process dies, the
+    /// credits come back then.
+    pub fn within(mut self, ttl: TimeDelta) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// Spends at once.
+    ///
+    /// # Errors
+    /// There is not enough, or the account may not use credits; nothing was spent.
+    pub async fn now(self) -> Result<Spent, CreditError> {
+        if self.payers.len() > 1 {
+            // A reservation can be asked for: no key is ever spent from two payers.
+            let amount = self.amount;
+            let hold = self.reserve().await?;
+            let from = hold.from.clone();
+            hold.capture_all().await?;
+            return Ok(Spent { from, amount, debt: 0, replayed: false });
+        }
+        let key = self.key.clone().unwrap_or_else(fresh_key);
+        let command = Command::Spend { key, amount: self.amount };
+        let (from, answer) = self.first_payer(command).await?;
+        let Reply::Spent { debt, .. } = answer.reply else {
+            return Err(Refusal::Invalid("the key was used for something else").into());
+        };
+        Ok(Spent { from, amount: self.amount, debt, replayed: answer.replayed })
+    }
+
+    /// Sets the credits aside, for work whose cost is known only afterwards. Dropping the hold gives
+    /// them back.
+    ///
+    /// # Errors
+    /// There is not enough, the account may not use credits, or work under the key is done or under
+    /// way.
+    pub async fn reserve(self) -> Result<Hold, CreditError> {
+        let key = self.key.clone().unwrap_or_else(fresh_key);
+        for attempt in 0..MAX_TRIES {
+            // Work that failed may be tried again under its key: each try holds anew.
+            let id = if attempt == 0 { key.clone() } else { format!("{key}#{attempt}") };
+            let known = match self.payers.as_slice() {
+                [_] => None,
+                payers => self.state_among(payers, &id).await?,
+            };
+            let known = match known {
+                Some(known) => Some(known),
+                None => match self.hold(&id).await? {
+                    Ok(hold) => return Ok(hold),
+                    Err(from) => self.state_of(&from, &id).await?,
+                },
+            };
+            match known {
+                Some(ReservationState::Captured) => return Err(CreditError::Done { key }),
+                Some(ReservationState::Open) => return Err(CreditError::UnderWay { key }),
+                Some(ReservationState::Released | ReservationState::Expired) | None => {}
+            }
+        }
+        Err(CreditError::Done { key })
+    }
+
+    /// A new reservation, or the account in which its id was used before.
+    async fn hold(&self, id: &str) -> Result<Result<Hold, LedgerKey>, CreditError> {
+        let (id, amount) = (id.to_owned(), self.amount);
+        let command = Command::Reserve { id: id.clone(), amount, ttl: self.ttl };
+        let (from, answer) = self.first_payer(command).await?;
+        Ok(match (answer.reply, answer.replayed) {
+            (Reply::Reserved { expires_at }, false) => {
+                let billing = Some(self.billing.clone());
+                Ok(Hold { billing, from, id, amount, expires_at })
+            }
+            _ => Err(from),
+        })
+    }
+
+    /// Where a reservation stands that any of the payers made.
+    async fn state_among(
+        &self,
+        payers: &[AccountKey],
+        id: &str,
+    ) -> Result<Option<ReservationState>, CreditError> {
+        let unit = self.unit()?;
+        for payer in payers {
+            let mode = self.billing.ledger_mode(payer).await?;
+            let key = LedgerKey::new(payer.clone(), unit.as_str()).in_mode(mode);
+            if let Some(state) = self.state_of(&key, id).await? {
+                return Ok(Some(state));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Sets the credits aside, runs the work, and spends them when it succeeds. When it fails, panics or
+    /// is cancelled they are given back; when the process dies, they come back by themselves.
+    ///
+    /// # Errors
+    /// The credits could not be had, and the work did not run; or it ran and failed. If it succeeded and
+    /// the store failed right then, the credits come back; use [`Spend::reserve`] where the result must
+    /// not be lost over that.
+    pub async fn run<T, E, W, F>(self, work: W) -> Result<T, SpendError<E>>
+    where
+        W: FnOnce() -> F,
+        F: Future<Output = Result<T, E>>,
+    {
+        let hold = self.reserve().await.map_err(SpendError::Credits)?;
+        match work().await {
+            Ok(done) => {
+                hold.capture_all().await.map_err(SpendError::Unsettled)?;
+                Ok(done)
+            }
+            Err(error) => {
+                if let Err(left) = hold.release().await {
+                    tracing::warn!("credits come back later: {left}");
+                }
+                Err(SpendError::Work(error))
+            }
+        }
+    }
+
+    /// Asks the payers in their order; the first that has enough pays.
+    async fn first_payer(
+        &self,
+        command: Command,
+    ) -> Result<(LedgerKey, crate::ledger::Answer), CreditError> {
+        let unit = self.unit()?;
+        let mut refused = CreditError::NotAllowed;
+        for payer in &self.payers {
+            if !self.may_spend(payer).await? {
+                continue;
+            }
+            let mode = self.billing.ledger_mode(payer).await?;
+            let key = LedgerKey::new(payer.clone(), unit.as_str()).in_mode(mode);
+            let request = Request {
+                command: command.clone(),
+                actor: self.member.clone(),
+                feature: self.feature.clone(),
+                reference: None,
+            };
+            match self.billing.ledger_execute(&key, request).await {
+                Ok(answer) => return Ok((key, answer)),
+                Err(CreditError::Refused(refusal)) if refusal.is_about_funds() => {
+                    refused = refusal.into();
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refused)
+    }
+
+    async fn may_spend(&self, payer: &AccountKey) -> Result<bool, CreditError> {
+        match self.billing.access(payer.clone()).await {
+            Ok(access) => Ok(access.can_use_credits),
+            Err(error) => Err(StoreError::new(error.kind(), error).into()),
+        }
+    }
+
+    fn unit(&self) -> Result<String, CreditError> {
+        let mut units: Vec<String> = self.billing.catalog().units().into_iter().collect();
+        match (&self.unit, units.len()) {
+            (Some(unit), _) => Ok(unit.clone()),
+            (None, 1) => Ok(units.remove(0)),
+            (None, _) => Err(CreditError::Unit { units }),
+        }
+    }
+
+    /// Where a reservation stands. Asking for a second more changes nothing of one that runs longer.
+    async fn state_of(
+        &self,
+        key: &LedgerKey,
+        id: &str,
+    ) -> Result<Option<ReservationState>, CreditError> {
+        let ask = Command::Extend { id: id.to_owned(), ttl: TimeDelta::seconds(1) };
+        match self.billing.ledger_execute(key, ask).await {
+            Ok(_) => Ok(Some(ReservationState::Open)),
+            Err(CreditError::Refused(Refusal::ReservationResolved { state })) => Ok(Some(state)),
+            Err(CreditError::Refused(Refusal::UnknownReservation)) => Ok(None),
+            Err(CreditError::Refused(Refusal::ReservationExpired { .. })) => {
+                Ok(Some(ReservationState::Expired))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl fmt::Debug for Spend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spend")
+            .field("payers", &self.payers)
+            .field("amount", &self.amount)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Credits that were spent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Spent {
+    /// Of which ledger account.
+    pub from: LedgerKey,
+    /// How many.
+    pub amount: i64,
+    /// How many of them are owed, by the account's overdraft.
+    pub debt: i64,
+    /// Whether the key was used before: nothing was spent now.
+    pub replayed: bool,
+}
+
+/// Credits set aside. Dropping it gives them back.
+#[derive(Debug)]
+pub struct Hold {
+    /// Gone once it is settled.
+    billing: Option<Billing>,
+    from: LedgerKey,
+    id: String,
+    amount: i64,
+    expires_at: DateTime<Utc>,
+}
+
+impl Hold {
+    /// How many credits.
+    pub fn amount(&self) -> i64 {
+        self.amount
+    }
+
+    /// Until when, exclusively.
+    pub fn expires_at(&self) -> DateTime<Utc> {
+        self.expires_at
+    }
+
+    /// Of which ledger account.
+    pub fn from(&self) -> &LedgerKey {
+        &self.from
+    }
+
+    /// The reservation's id, by which another process can settle it.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Leaves it to another process, which settles it by its id, or to its end.
+    pub fn keep(mut self) -> String {
+        self.billing = None;
+        std::mem::take(&mut self.id)
+    }
+
+    /// Spends all of it.
+    ///
+    /// # Errors
+    /// It ran out, or the store failed; then the credits come back.
+    pub async fn capture_all(self) -> Result<i64, CreditError> {
+        let amount = self.amount;
+        self.capture(amount).await
+    }
+
+    /// Spends so much of it, and gives the rest back; how much was spent.
+    ///
+    /// # Errors
+    /// It is more than is held, it ran out, or the store failed.
+    pub async fn capture(mut self, amount: i64) -> Result<i64, CreditError> {
+        let command = Command::Capture { id: self.id.clone(), amount };
+        let Some(billing) = self.billing.clone() else { return Ok(0) };
+        billing.ledger_execute(&self.from, command).await?;
+        self.billing = None;
+        Ok(amount)
+    }
+
+    /// Gives all of it back.
+    ///
+    /// # Errors
+    /// The store failed; then it comes back by itself.
+    pub async fn release(mut self) -> Result<(), CreditError> {
+        let command = Command::Release { id: self.id.clone() };
+        let Some(billing) = self.billing.clone() else { return Ok(()) };
+        billing.ledger_execute(&self.from, command).await?;
+        self.billing = None;
+        Ok(())
+    }
+
+    /// Gives it more time from now; never less.
+    ///
+    /// # Errors
+    /// It ran out, it would last longer than 24 hours, or the store failed.
+    pub async fn extend(&mut self, ttl: TimeDelta) -> Result<DateTime<Utc>, CreditError> {
+        let command = Command::Extend { id: self.id.clone(), ttl };
+        let Some(billing) = &self.billing else { return Ok(self.expires_at) };
+        let answer = billing.ledger_execute(&self.from, command).await?;
+        if let Reply::Extended { expires_at } = answer.reply {
+            self.expires_at = expires_at;
+        }
+        Ok(self.expires_at)
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // The work failed, panicked or was cancelled. Without a runtime the credits come back when
+        // the reservation ends.
+        #[cfg(feature = "tokio")]
+        if let (Some(billing), Ok(runtime)) =
+            (self.billing.take(), tokio::runtime::Handle::try_current())
+        {
+            let (from, id) = (self.from.clone(), std::mem::take(&mut self.id));
+            runtime.spawn(async move {
+                if let Err(error) = billing.ledger_execute(&from, Command::Release { id }).await {
+                    tracing::warn!("credits come back later: {error}");
+                }
+            });
+        }
+    }
+}
+
+/// Why work that costs credits did not come to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpendError<E> {
+    /// The credits could not be had; the work did not run.
+    #[error(transparent)]
+    Credits(CreditError),
+    /// The work failed; the credits are given back.
+    #[error("the work failed, and its credits are given back")]
+    Work(#[source] E),
+    /// The work is done, but its credits could not be spent; they come back.
+    #[error("the work is done, but its credits could not be spent")]
+    Unsettled(#[source] CreditError),
+}
+
+/// A key that nobody else has.
+fn fresh_key() -> String {
+    let part = || RandomState::new().build_hasher().finish();
+    format!("auto:{:016x}{:016x}", part(), part())
+}

@@ -1,0 +1,232 @@
+//! Spending credits on work: what is done is paid for once, what is not done costs nothing.
+
+#![allow(clippy::unwrap_used)] // In the helpers too: a test that cannot go on fails.
+
+use std::future::pending;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use chrono::{DateTime, TimeDelta};
+use futures_util::FutureExt;
+use stripe_billing_core::catalog::{Catalog, Pack, Policy};
+use stripe_billing_core::ledger::{Command, Grant, LedgerKey, Refusal, Rollover, Window};
+use stripe_billing_core::{
+    Billing, CreditError, ManualClock, MemoryStore, Notification, Notifier, NotifyError, SpendError,
+};
+
+#[derive(Clone, Debug, Default)]
+struct Told(Arc<std::sync::Mutex<Vec<String>>>);
+
+#[async_trait::async_trait]
+impl Notifier for Told {
+    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+        let line = format!("{} to {:?}", notification.key, notification.account);
+        self.0.lock().expect("not poisoned").push(line);
+        Ok(())
+    }
+}
+
+struct Desk {
+    billing: Billing,
+    clock: Arc<ManualClock>,
+    told: Told,
+}
+
+fn key(account: &str) -> LedgerKey {
+    LedgerKey::new(account, "credits").in_mode(true)
+}
+
+async fn desk(credits: i64) -> Desk {
+    let clock = Arc::new(ManualClock::new(DateTime::from_timestamp(1_800_000_000, 0).unwrap()));
+    let told = Told::default();
+    let policy = Policy { credits_low: [("credits".to_owned(), 20)].into(), ..Policy::default() };
+    let catalog = Catalog::builder()
+        .policy(policy)
+        .pack(Pack::new("pack", "price_pack").credits("credits", 100))
+        .build()
+        .unwrap();
+    let billing = Billing::builder(MemoryStore::new())
+        .catalog(catalog)
+        .webhook_secrets(["whsec_test"])
+        .clock(Arc::clone(&clock))
+        .notifier(told.clone())
+        .livemode(true)
+        .build()
+        .unwrap();
+    if credits > 0 {
+        grant(&billing, "ada", credits).await;
+    }
+    Desk { billing, clock, told }
+}
+
+async fn grant(billing: &Billing, account: &str, credits: i64) {
+    let grant = Command::Grant(Grant::new(format!("pack:{account}"), credits));
+    billing.ledger_execute(&key(account), grant).await.unwrap();
+}
+
+impl Desk {
+    /// Available and reserved.
+    async fn balance(&self, account: &str) -> (i64, i64) {
+        let balance = self.billing.credits(account).await.unwrap()["credits"].clone();
+        assert!(self.billing.verify_ledger(|_| {}).await.unwrap().ok);
+        (balance.available, balance.held)
+    }
+
+    /// Waits until what a dropped hold gives back is back.
+    async fn until_free(&self, account: &str) -> i64 {
+        let mut changes = self.billing.changes();
+        loop {
+            let (available, held) = self.balance(account).await;
+            if held == 0 {
+                return available;
+            }
+            changes.recv().await.unwrap();
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("it broke")]
+struct Broken;
+
+#[tokio::test]
+async fn work_that_is_done_is_paid_for() {
+    let desk = desk(100).await;
+    let story = desk.billing.spend("ada", 3).on("stories").by("ann").key("job-1");
+    let done: Result<_, SpendError<Broken>> = story.run(async || Ok("once upon a time")).await;
+    assert_eq!(done.unwrap(), "once upon a time");
+    assert_eq!(desk.balance("ada").await, (97, 0));
+    let history = desk.billing.credit_history("ada", "credits", None, 1).await.unwrap();
+    assert_eq!(history[0].feature.as_deref(), Some("stories"));
+    assert_eq!(history[0].actor.as_deref(), Some("ann"));
+    // Under the same key it is done already, and does not run again.
+    let again = desk.billing.spend("ada", 3).on("stories").by("ann").key("job-1");
+    let again = again.run(async || -> Result<(), Broken> { panic!("it runs again") }).await;
+    assert!(matches!(again, Err(SpendError::Credits(CreditError::Done { .. }))), "{again:?}");
+    assert_eq!(desk.balance("ada").await, (97, 0));
+}
+
+#[tokio::test]
+async fn work_that_fails_panics_or_is_cancelled_costs_nothing() {
+    let desk = desk(100).await;
+    let failed =
+        desk.billing.spend("ada", 10).key("job-1").run(async || Err::<(), _>(Broken)).await;
+    assert!(matches!(failed, Err(SpendError::Work(Broken))));
+    assert_eq!(desk.balance("ada").await, (100, 0));
+    let panicking = desk.billing.spend("ada", 10).key("job-2");
+    let panicking = panicking.run(async || -> Result<(), Broken> { panic!("on purpose") });
+    assert!(AssertUnwindSafe(panicking).catch_unwind().await.is_err());
+    assert_eq!(desk.until_free("ada").await, 100);
+    let started = tokio::sync::Notify::new();
+    let endless = desk.billing.spend("ada", 10).key("job-3").run(async || {
+        started.notify_one();
+        pending::<Result<(), Broken>>().await
+    });
+    tokio::select! {
+        _ = endless => unreachable!("it has no end"),
+        () = started.notified() => assert_eq!(desk.balance("ada").await, (90, 10)),
+    }
+    assert_eq!(desk.until_free("ada").await, 100);
+    // What failed may be tried again under its key, and is paid for once it is done.
+    let retried =
+        desk.billing.spend("ada", 10).key("job-1").run(async || Ok::<_, Broken>(())).await;
+    assert!(retried.is_ok());
+    assert_eq!(desk.balance("ada").await, (90, 0));
+}
+
+#[tokio::test]
+async fn what_a_crash_leaves_comes_back_by_itself() {
+    let desk = desk(100).await;
+    let id = desk.billing.spend("ada", 40).key("job-1").reserve().await.unwrap().keep();
+    assert_eq!(id, "job-1");
+    assert_eq!(desk.balance("ada").await, (60, 40));
+    let meanwhile = desk.billing.spend("ada", 40).key("job-1").reserve().await;
+    assert!(matches!(meanwhile, Err(CreditError::UnderWay { .. })));
+    desk.clock.advance(TimeDelta::minutes(15));
+    assert_eq!(desk.balance("ada").await, (100, 0), "before anything swept it");
+    let report = desk.billing.process_due().await.unwrap();
+    assert_eq!(report.swept, 1);
+    let again = desk.billing.spend("ada", 40).key("job-1").reserve().await.unwrap();
+    assert_eq!(again.capture(15).await.unwrap(), 15);
+    assert_eq!(desk.balance("ada").await, (85, 0));
+}
+
+#[tokio::test]
+async fn work_does_not_begin_without_credits() {
+    let desk = desk(5).await;
+    let ran = AtomicU32::new(0);
+    let work = async || -> Result<(), Broken> {
+        ran.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    };
+    let refused = desk.billing.spend("ada", 6).run(work).await.unwrap_err();
+    let SpendError::Credits(error) = refused else { panic!("{refused:?}") };
+    assert_eq!((error.http_status(), error.code()), (402, "insufficient"));
+    let CreditError::Refused(refusal) = &error else { panic!("{error:?}") };
+    assert_eq!(*refusal, Refusal::Insufficient { available: 5, requested: 6 });
+    assert_eq!(ran.load(Ordering::Relaxed), 0);
+    // Every call without a key is its own.
+    for left in [3, 1] {
+        desk.billing.spend("ada", 2).now().await.unwrap();
+        assert_eq!(desk.balance("ada").await, (left, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_member_pays_first_and_the_team_after() {
+    let desk = desk(5).await;
+    grant(&desk.billing, "team", 50).await;
+    let spend = |amount| desk.billing.spend("ada", amount).by("ada").or_from("team");
+    assert_eq!(spend(4).key("a").now().await.unwrap().from, key("ada"));
+    assert_eq!(spend(4).key("b").now().await.unwrap().from, key("team"));
+    assert_eq!((desk.balance("ada").await, desk.balance("team").await), ((1, 0), (46, 0)));
+    // The team paid for it: it is not paid for again by the member, who has enough by now.
+    grant(&desk.billing, "ada2", 1).await;
+    desk.billing.ledger_execute(&key("ada"), Command::Grant(Grant::new("more", 50))).await.unwrap();
+    let again = spend(4).key("b").now().await;
+    assert!(matches!(again, Err(CreditError::Done { .. })), "{again:?}");
+    let limit =
+        Command::SetLimit { member: "ada".to_owned(), feature: None, window: Window::Day, max: 10 };
+    desk.billing.ledger_execute(&key("team"), limit).await.unwrap();
+    let beyond = desk.billing.spend("team", 11).by("ada").now().await.unwrap_err();
+    assert_eq!((beyond.http_status(), beyond.code()), (402, "member_limit"));
+}
+
+#[tokio::test]
+async fn a_low_balance_is_told_once_per_crossing() {
+    let desk = desk(100).await;
+    let spend = async |amount| drop(desk.billing.spend("ada", amount).now().await.unwrap());
+    spend(79).await;
+    desk.billing.process_due().await.unwrap();
+    assert_eq!(*desk.told.0.lock().unwrap(), Vec::<String>::new());
+    spend(1).await;
+    spend(1).await;
+    spend(19).await;
+    desk.billing.process_due().await.unwrap();
+    let told: Vec<String> = std::mem::take(&mut *desk.told.0.lock().unwrap());
+    let line = |what: &str| format!("notice:credits_low:ada:credits:{what} to Some(\"ada\")");
+    assert_eq!(told, [line("low:1"), line("depleted:1")]);
+    desk.billing.ledger_execute(&key("ada"), Command::Grant(Grant::new("more", 50))).await.unwrap();
+    spend(40).await;
+    desk.billing.process_due().await.unwrap();
+    let told: Vec<String> = std::mem::take(&mut *desk.told.0.lock().unwrap());
+    assert_eq!(told, [line("low:2")]);
+}
+
+#[tokio::test]
+async fn a_renewal_that_is_booked_late_is_proven_all_the_same() {
+    let desk = desk(0).await;
+    let start = desk.billing.clock().now();
+    let allowance = |number: i64| {
+        let begins = start + TimeDelta::days(30 * number);
+        let grant = Grant::new(format!("plan:si_1:{number}"), 100).in_series("si_1").from(begins);
+        let grant = grant.until(begins + TimeDelta::days(33));
+        Command::Allow { grant, rollover: Rollover::default() }
+    };
+    desk.billing.ledger_execute(&key("ada"), allowance(0)).await.unwrap();
+    desk.clock.advance(TimeDelta::days(31));
+    desk.billing.spend("ada", 30).now().await.unwrap();
+    desk.billing.ledger_execute(&key("ada"), allowance(1)).await.unwrap();
+    assert_eq!(desk.balance("ada").await, (100, 0), "the new period's, and nothing of the old");
+}
