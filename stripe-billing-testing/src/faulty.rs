@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use stripe_billing_core::changes::Changes;
+use stripe_billing_core::ledger::{Account, Answer, Entry, LedgerKey, Refusal, Request, Scope};
 use stripe_billing_core::queue::{ClaimRequest, Lease};
 use stripe_billing_core::state::Subject;
 use stripe_billing_core::store::{
-    AuditLine, AuditQuery, Call, CallStore, ClaimedEntry, ClaimedEvent, Commit, Delivery,
-    EventQuery, EventRange, EventStore, EventSummary, Inspect, LoadRequest, Maintain, Outbox,
-    Receipt, ReceivedEvent, Records, Settled, Stats, Store, StoredEvent, TicketQuery,
+    AuditLine, AuditQuery, Call, CallStore, ClaimedEntry, ClaimedEvent, Commit, CreditLedger,
+    Delivery, EntryQuery, EventQuery, EventRange, EventStore, EventSummary, Inspect, LedgerTerms,
+    LoadRequest, Maintain, Outbox, Receipt, ReceivedEvent, Records, Settled, Stats, Store,
+    StoredEvent, TicketQuery, Usage, UsageQuery,
 };
 use stripe_billing_core::ticket::Ticket;
 use stripe_billing_core::{AccountKey, ErrorKind, StoreError, SubjectKey, Tenant};
@@ -269,6 +271,58 @@ impl<S: Store> CallStore for FaultyStore<S> {
 }
 
 #[async_trait]
+impl<S: Store> CreditLedger for FaultyStore<S> {
+    async fn execute(
+        &self,
+        key: &LedgerKey,
+        request: &Request,
+        terms: &LedgerTerms,
+    ) -> Result<Result<Answer, Refusal>, StoreError> {
+        self.call("execute", self.inner.execute(key, request, terms)).await
+    }
+
+    async fn account(&self, key: &LedgerKey, scope: Scope) -> Result<Option<Account>, StoreError> {
+        self.call("account", self.inner.account(key, scope)).await
+    }
+
+    async fn accounts_of(
+        &self,
+        owner: &AccountKey,
+        livemode: Option<bool>,
+    ) -> Result<Vec<Account>, StoreError> {
+        self.call("accounts_of", self.inner.accounts_of(owner, livemode)).await
+    }
+
+    async fn entries(&self, query: &EntryQuery) -> Result<Vec<Entry>, StoreError> {
+        self.call("entries", self.inner.entries(query)).await
+    }
+
+    async fn due(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<LedgerKey>, StoreError> {
+        self.call("due", self.inner.due(now, limit)).await
+    }
+
+    async fn ledger_keys(
+        &self,
+        after: Option<&LedgerKey>,
+        limit: u32,
+    ) -> Result<Vec<LedgerKey>, StoreError> {
+        self.call("ledger_keys", self.inner.ledger_keys(after, limit)).await
+    }
+
+    async fn roll_up(&self, limit: u32) -> Result<u64, StoreError> {
+        self.call("roll_up", self.inner.roll_up(limit)).await
+    }
+
+    async fn rebuild_usage(&self, key: &LedgerKey) -> Result<(), StoreError> {
+        self.call("rebuild_usage", self.inner.rebuild_usage(key)).await
+    }
+
+    async fn usage(&self, query: &UsageQuery) -> Result<Vec<Usage>, StoreError> {
+        self.call("usage", self.inner.usage(query)).await
+    }
+}
+
+#[async_trait]
 impl<S: Store> Inspect for FaultyStore<S> {
     async fn subjects_of(
         &self,
@@ -415,6 +469,46 @@ mod tests {
             "requeue",
             "prune",
             "erase",
+        ];
+        assert_eq!(faults.calls(), methods);
+    }
+
+    #[tokio::test]
+    async fn faults_reach_the_ledger() {
+        use stripe_billing_core::ledger::{Command, Grant, LedgerPolicy};
+
+        let (store, faults) = faulty();
+        let key = LedgerKey::new("team-1", "credits");
+        let request = Request::from(Command::Grant(Grant::new("g", 10)));
+        let terms = LedgerTerms { now: at(0), policy: LedgerPolicy::default() };
+        faults.script_method("execute", 1, Moment::After);
+        store.execute(&key, &request, &terms).await.unwrap_err();
+        let again = store.execute(&key, &request, &terms).await.unwrap().unwrap();
+        assert!(again.replayed, "it had happened");
+        faults.reset();
+        faults.go_down();
+        let day = at(0).date_naive();
+        let usage = UsageQuery { key: key.clone(), from: day, to: day, actor: None };
+        let failed = [
+            store.account(&key, Scope::All).await.is_err(),
+            store.accounts_of(&key.owner, None).await.is_err(),
+            store.entries(&EntryQuery::after(key.clone(), 0, 1)).await.is_err(),
+            store.due(at(0), 1).await.is_err(),
+            store.ledger_keys(None, 1).await.is_err(),
+            store.roll_up(1).await.is_err(),
+            store.rebuild_usage(&key).await.is_err(),
+            store.usage(&usage).await.is_err(),
+        ];
+        assert_eq!(failed, [true; 8]);
+        let methods = [
+            "account",
+            "accounts_of",
+            "entries",
+            "due",
+            "ledger_keys",
+            "roll_up",
+            "rebuild_usage",
+            "usage",
         ];
         assert_eq!(faults.calls(), methods);
     }

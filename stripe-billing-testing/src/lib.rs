@@ -5,5 +5,6 @@ pub mod conformance;
 pub mod event;
 pub mod fake_stripe;
 mod faulty;
+pub mod ledger;
 
 pub use faulty::{Faults, FaultyStore, Moment};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::DateTime;
+use chrono::{DateTime, TimeDelta};
 use serde_json::{Value, json};
 use stripe_billing_core::catalog::{Catalog, Link, Pack, Plan, PlanPrice};
 use stripe_billing_core::webhook::{WebhookSecret, sign};
@@ -43,11 +43,20 @@ fn created(body: &Bytes) -> i64 {
 }
 
 async fn told(events: &[Bytes], batch: u32, step: usize) -> End {
+    told_late(events, batch, step, 0).await
+}
+
+/// What is to be seen as of the end, of events that arrive so many days after it.
+async fn told_late(events: &[Bytes], batch: u32, step: usize, days: i64) -> End {
     let (store, facts) = (MemoryStore::new(), Facts::default());
     let last = events.iter().map(created).max().unwrap_or_default() + 60;
-    let now = DateTime::from_timestamp(last, 0).expect("a time");
-    let pro = ["price_pro", "price_team"].map(PlanPrice::new);
-    let plan = pro.into_iter().fold(Plan::new("pro").feature("export"), Plan::price);
+    let then = DateTime::from_timestamp(last, 0).expect("a time");
+    let now = then + TimeDelta::days(days);
+    let plan = Plan::new("pro")
+        .feature("export")
+        .trial_credits("credits", 50)
+        .price(PlanPrice::new("price_pro").credits("credits", 500))
+        .price(PlanPrice::new("price_team").credits("credits", 800));
     let link = Link { account: ACCOUNT_KEY.to_owned(), pack: PACK_KEY.to_owned() };
     let catalog = Catalog::builder()
         .plan(plan)
@@ -71,7 +80,7 @@ async fn told(events: &[Bytes], batch: u32, step: usize) -> End {
     }
     billing.process_due().await.expect("processed");
     let account = AccountKey::platform(ACCOUNT);
-    let view = billing.account_view(&account, None, None).await.expect("read");
+    let view = billing.account_view(&account, None, Some(then)).await.expect("read");
     let mut view = serde_json::to_value(&view).expect("views serialise");
     for volatile in ["version", "notifications", "subjects"] {
         view.as_object_mut().expect("an object").remove(volatile);
@@ -135,43 +144,51 @@ fn summary(view: &Value) -> String {
         let fulfilled = if it["fulfilled"] == true { "fulfilled" } else { "not fulfilled" };
         format!("{} {} {fulfilled}", word(&it["status"]), word(&it["payment_status"]))
     });
+    let amounts = view["credits"]["credits"].as_object().into_iter().flatten();
+    let amounts: Vec<String> = amounts
+        .filter(|(_, amount)| **amount != 0)
+        .map(|(name, amount)| format!("{name} {amount}"))
+        .collect();
+    if !amounts.is_empty() {
+        line += &format!(" | credits {}", amounts.join(", "));
+    }
     line
 }
 
 /// How each history ends, as its description says.
 #[rustfmt::skip]
 const ENDS: [(&str, &str); 35] = [
-    ("sign_up", "active access | subscriptions sub_1 active to 31 | invoices in_1 paid 1500 | checkout_sessions complete paid fulfilled"),
+    ("sign_up", "active access | subscriptions sub_1 active to 31 | invoices in_1 paid 1500 | checkout_sessions complete paid fulfilled | credits available 500, granted 500"),
     ("cancel", "canceled no access | subscriptions sub_1 canceled"),
-    ("failed_renewal", "active access | subscriptions sub_1 active to 62 | invoices in_2 paid 1500"),
-    ("pack_by_card", "no_subscription no access | payments 1500 refunded 0 returned 0 | checkout_sessions complete paid fulfilled"),
-    ("pack_by_guest", "no_subscription no access | payments 1500 refunded 0 returned 0 | checkout_sessions complete paid fulfilled"),
-    ("pack_for_free", "no_subscription no access | checkout_sessions complete no_payment_required fulfilled"),
-    ("pack_delayed_succeeds", "no_subscription no access | payments 1500 refunded 0 returned 0 | checkout_sessions complete paid fulfilled"),
+    ("failed_renewal", "active access | subscriptions sub_1 active to 62 | invoices in_2 paid 1500 | credits available 500, granted 500"),
+    ("pack_by_card", "no_subscription no access | payments 1500 refunded 0 returned 0 | checkout_sessions complete paid fulfilled | credits available 1000, granted 1000"),
+    ("pack_by_guest", "no_subscription no access | payments 1500 refunded 0 returned 0 | checkout_sessions complete paid fulfilled | credits available 1000, granted 1000"),
+    ("pack_for_free", "no_subscription no access | checkout_sessions complete no_payment_required fulfilled | credits available 1000, granted 1000"),
+    ("pack_delayed_succeeds", "no_subscription no access | payments 1500 refunded 0 returned 0 | checkout_sessions complete paid fulfilled | credits available 1000, granted 1000"),
     ("pack_delayed_fails", "no_subscription no access | checkout_sessions complete unpaid not fulfilled"),
     ("session_expired", "no_subscription no access | checkout_sessions expired unpaid not fulfilled"),
-    ("trial_to_paid", "active access | subscriptions sub_1 active to 45 | invoices in_1 paid 0, in_2 paid 1500 | payments 1500 refunded 0 returned 0 | checkout_sessions complete no_payment_required fulfilled"),
-    ("renewal_recovers", "active access | subscriptions sub_1 active to 62 | invoices in_2 paid 1500 | payments 1500 refunded 0 returned 0"),
-    ("renewal_confirmed", "active access | subscriptions sub_1 active to 62 | invoices in_2 paid 1500 | payments 1500 refunded 0 returned 0"),
+    ("trial_to_paid", "active access | subscriptions sub_1 active to 45 | invoices in_1 paid 0, in_2 paid 1500 | payments 1500 refunded 0 returned 0 | checkout_sessions complete no_payment_required fulfilled | credits available 500, granted 550"),
+    ("renewal_recovers", "active access | subscriptions sub_1 active to 62 | invoices in_2 paid 1500 | payments 1500 refunded 0 returned 0 | credits available 500, granted 500"),
+    ("renewal_confirmed", "active access | subscriptions sub_1 active to 62 | invoices in_2 paid 1500 | payments 1500 refunded 0 returned 0 | credits available 500, granted 500"),
     ("first_payment_expires", "expired no access | subscriptions sub_1 incomplete_expired | invoices in_1 void 0"),
     ("renewal_unpaid_canceled", "canceled no access | subscriptions sub_1 canceled | invoices in_2 open 0"),
     ("renewal_unpaid_kept", "unpaid no access | subscriptions sub_1 unpaid | invoices in_2 open 0"),
     ("renewal_uncollectible", "past_due no access | subscriptions sub_1 past_due | invoices in_2 uncollectible 0"),
     ("upgrade", "active access | subscriptions sub_1 active | invoices in_2 paid 2000 | payments 2000 refunded 0 returned 0"),
-    ("cancel_undone", "active access | subscriptions sub_1 active to 62 | invoices in_2 paid 1500 | payments 1500 refunded 0 returned 0"),
+    ("cancel_undone", "active access | subscriptions sub_1 active to 62 | invoices in_2 paid 1500 | payments 1500 refunded 0 returned 0 | credits available 500, granted 500"),
     ("collection_paused", "active access | subscriptions sub_1 active | invoices in_2 void 0"),
-    ("paused", "active access | subscriptions sub_1 active to 55 | invoices in_1 paid 0, in_2 paid 1500 | payments 1500 refunded 0 returned 0"),
-    ("overdue_then_paid", "active access | subscriptions sub_1 active to 31 | invoices in_1 paid 1500 | payments 1500 refunded 0 returned 0"),
-    ("void_and_reissue", "active access | subscriptions sub_1 active to 62 | invoices in_2 void 0, in_3 paid 750 | payments 750 refunded 0 returned 0"),
+    ("paused", "active access | subscriptions sub_1 active to 55 | invoices in_1 paid 0, in_2 paid 1500 | payments 1500 refunded 0 returned 0 | credits available 500, granted 550"),
+    ("overdue_then_paid", "active access | subscriptions sub_1 active to 31 | invoices in_1 paid 1500 | payments 1500 refunded 0 returned 0 | credits available 500, granted 500"),
+    ("void_and_reissue", "active access | subscriptions sub_1 active to 62 | invoices in_2 void 0, in_3 paid 750 | payments 750 refunded 0 returned 0 | credits available 500, granted 500"),
     ("manual_invoice", "active access | subscriptions sub_1 active | invoices in_9 paid 9900"),
-    ("partial_refunds", "no_subscription no access | payments 1500 refunded 500 returned 500 | checkout_sessions complete paid fulfilled"),
-    ("dispute_inquiry", "no_subscription no access | payments 1500 refunded 0 returned 0 disputed | disputes warning_closed | checkout_sessions complete paid fulfilled"),
-    ("dispute_won", "no_subscription no access | payments 1500 refunded 0 returned 0 disputed | disputes won | checkout_sessions complete paid fulfilled"),
-    ("dispute_lost", "no_subscription no access | payments 1500 refunded 0 returned 1500 disputed | disputes lost | checkout_sessions complete paid fulfilled"),
-    ("dispute_appealed", "no_subscription no access | payments 1500 refunded 0 returned 0 disputed | disputes won | checkout_sessions complete paid fulfilled"),
-    ("dispute_prevented", "no_subscription no access | payments 1500 refunded 0 returned 0 disputed | disputes prevented | checkout_sessions complete paid fulfilled"),
-    ("fraud_warning", "no_subscription no access | payments 1500 refunded 1500 returned 1500 | checkout_sessions complete paid fulfilled"),
-    ("customer_after_subscription", "active access | subscriptions sub_1 active to 31 | invoices in_1 paid 1500 | payments 1500 refunded 0 returned 0"),
+    ("partial_refunds", "no_subscription no access | payments 1500 refunded 500 returned 500 | checkout_sessions complete paid fulfilled | credits available 667, clawed_back 333, granted 1000"),
+    ("dispute_inquiry", "no_subscription no access | payments 1500 refunded 0 returned 0 disputed | disputes warning_closed | checkout_sessions complete paid fulfilled | credits available 1000, granted 1000"),
+    ("dispute_won", "no_subscription no access | payments 1500 refunded 0 returned 0 disputed | disputes won | checkout_sessions complete paid fulfilled | credits available 1000, granted 1000"),
+    ("dispute_lost", "no_subscription no access | payments 1500 refunded 0 returned 1500 disputed | disputes lost | checkout_sessions complete paid fulfilled | credits clawed_back 1000, granted 1000"),
+    ("dispute_appealed", "no_subscription no access | payments 1500 refunded 0 returned 0 disputed | disputes won | checkout_sessions complete paid fulfilled | credits available 1000, granted 1000"),
+    ("dispute_prevented", "no_subscription no access | payments 1500 refunded 0 returned 0 disputed | disputes prevented | checkout_sessions complete paid fulfilled | credits available 1000, granted 1000"),
+    ("fraud_warning", "no_subscription no access | payments 1500 refunded 1500 returned 1500 | checkout_sessions complete paid fulfilled | credits clawed_back 1000, granted 1000"),
+    ("customer_after_subscription", "active access | subscriptions sub_1 active to 31 | invoices in_1 paid 1500 | payments 1500 refunded 0 returned 0 | credits available 500, granted 500"),
     ("customer_deleted", "canceled no access | subscriptions sub_1 canceled"),
     ("payment_methods", "no_subscription no access"),
     ("source_expiring", "no_subscription no access"),
@@ -206,6 +223,21 @@ async fn any_order_repetition_and_twin_ids_end_alike() {
                 let actual = told(&shuffled, batch, step).await;
                 assert_eq!(actual, expected, "{name} in {shape:?}, round {round}");
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_history_told_years_late_shows_what_was_there_then() {
+    let mut dice = Dice(99);
+    for (name, history) in ALL {
+        let events = history(Shape::New);
+        let expected = told(&events, 16, 1).await;
+        for round in 0..4 {
+            let mut shuffled = events.clone();
+            dice.shuffle(&mut shuffled);
+            let actual = told_late(&shuffled, 16, 1 + dice.below(4), 900).await;
+            assert_eq!(actual, expected, "{name}, round {round}");
         }
     }
 }

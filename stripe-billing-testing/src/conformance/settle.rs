@@ -201,6 +201,7 @@ fn with_effects(about: Option<&str>, outbox: Vec<OutboxEntry>, now: i64) -> Sett
         shadow: false,
         tickets: vec![opening(&format!("dead_event:{now}"))],
         audit: vec![audited("event.dead")],
+        ..Effects::default()
     };
     let settlement = Settlement::Dead(failure());
     Settled { settlement, subject: about.map(str::to_owned), effects, now: at(now) }
