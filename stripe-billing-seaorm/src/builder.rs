@@ -10,6 +10,7 @@ use crate::db::Db;
 use crate::dialect::Dialect;
 use crate::error::ConnectError;
 use crate::intake::Intake;
+use crate::ledger::Desks;
 use crate::sql::Sql;
 use crate::store::SeaOrmStore;
 use crate::url::DatabaseUrl;
@@ -115,8 +116,15 @@ impl SeaOrmStoreBuilder {
             prefix,
             pools,
             pruned_to: AtomicI64::new(0),
+            rolled_to: AtomicI64::new(0),
+            #[cfg(test)]
+            crash: crate::crash::Crash::default(),
         });
-        let store = SeaOrmStore { intake: Intake::new(Arc::clone(&db)), db };
+        let store = SeaOrmStore {
+            intake: Intake::new(Arc::clone(&db)),
+            desks: Desks::new(Arc::clone(&db)),
+            db,
+        };
         store.migrate().await?;
         Ok(store)
     }

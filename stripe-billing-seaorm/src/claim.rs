@@ -205,7 +205,7 @@ async fn claim_locked(
         repeated("?", ", ", places)
     ));
     db.execute(&tx, update, values).await?;
-    db::commit(tx).await?;
+    db.commit(tx).await?;
     Ok(rows)
 }
 

@@ -24,6 +24,10 @@ pub(crate) struct Db {
     pub(crate) pools: Pools,
     /// Up to which event [`prune`](crate::maintain::prune) has come in its round.
     pub(crate) pruned_to: AtomicI64,
+    /// Up to which account the usage figures have come in their round.
+    pub(crate) rolled_to: AtomicI64,
+    #[cfg(test)]
+    pub(crate) crash: crate::crash::Crash,
 }
 
 impl fmt::Debug for Db {
@@ -56,7 +60,12 @@ impl Db {
         sql: impl Into<String>,
         values: Vec<Value>,
     ) -> Result<u64, StoreError> {
-        match on.execute_raw(self.statement(sql, values)).await {
+        #[cfg(test)]
+        self.crash.before()?;
+        let done = on.execute_raw(self.statement(sql, values)).await;
+        #[cfg(test)]
+        self.crash.after()?;
+        match done {
             Ok(result) => Ok(result.rows_affected()),
             Err(error) => Err(self.failed(error)),
         }
@@ -68,7 +77,12 @@ impl Db {
         sql: impl Into<String>,
         values: Vec<Value>,
     ) -> Result<Vec<QueryResult>, StoreError> {
-        on.query_all_raw(self.statement(sql, values)).await.map_err(|error| self.failed(error))
+        #[cfg(test)]
+        self.crash.before()?;
+        let found = on.query_all_raw(self.statement(sql, values)).await;
+        #[cfg(test)]
+        self.crash.after()?;
+        found.map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: DbErr) -> StoreError {
@@ -105,10 +119,15 @@ impl Db {
         }
         .map_err(|error| self.failed(error))
     }
-}
 
-pub(crate) async fn commit(tx: DatabaseTransaction) -> Result<(), StoreError> {
-    tx.commit().await.map_err(classify)
+    pub(crate) async fn commit(&self, tx: DatabaseTransaction) -> Result<(), StoreError> {
+        #[cfg(test)]
+        self.crash.before()?;
+        let done = tx.commit().await;
+        #[cfg(test)]
+        self.crash.after()?;
+        done.map_err(|error| self.failed(error))
+    }
 }
 
 pub(crate) async fn rollback(tx: DatabaseTransaction) -> Result<(), StoreError> {

@@ -7,11 +7,13 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
 use serde_json::Value as Json;
 use stripe_billing_core::StoreError;
 use stripe_billing_core::changes::{AuditEntry, Effects, Message, OutboxEntry};
+use stripe_billing_core::store::{LedgerPosting, LedgerTerms};
 use stripe_billing_core::ticket::TicketWrite;
 
 use crate::classify::{corrupt, is_duplicate};
 use crate::db::{self, Db, column};
 use crate::dialect::{Dialect, repeated};
+use crate::ledger;
 
 /// The columns of a subject: Stripe account, livemode and id.
 pub(crate) type SubjectColumns = [Value; 3];
@@ -22,6 +24,8 @@ pub(crate) struct EffectRows<'a> {
     pub(crate) shadow: bool,
     pub(crate) tickets: &'a [TicketWrite],
     pub(crate) audit: &'a [AuditEntry],
+    pub(crate) postings: &'a [LedgerPosting],
+    terms: LedgerTerms,
     now: DateTime<Utc>,
 }
 
@@ -34,7 +38,7 @@ pub(crate) struct FactRow<'a> {
 impl<'a> EffectRows<'a> {
     pub(crate) fn new(effects: &'a Effects, now: DateTime<Utc>) -> Result<Self, StoreError> {
         // Whole, so that a new kind of effect does not compile until it is written here.
-        let Effects { outbox, shadow, tickets, audit } = effects;
+        let Effects { outbox, shadow, tickets, audit, postings, ledger } = effects;
         let mut known: BTreeMap<&str, &OutboxEntry> = BTreeMap::new();
         for entry in outbox {
             // Of two of one key the first holds.
@@ -50,7 +54,8 @@ impl<'a> EffectRows<'a> {
                 Ok(FactRow { entry, body })
             })
             .collect::<Result<_, StoreError>>()?;
-        Ok(Self { facts, shadow: *shadow, tickets, audit, now })
+        let terms = LedgerTerms { now, policy: *ledger };
+        Ok(Self { facts, shadow: *shadow, tickets, audit, postings, terms, now })
     }
 
     pub(crate) fn status(&self) -> &'static str {
@@ -77,6 +82,10 @@ impl<'a> EffectRows<'a> {
         tx: &DatabaseTransaction,
         subject: &SubjectColumns,
     ) -> Result<(), StoreError> {
+        // First, so that on MySQL nothing was read yet that a lock is waited for after.
+        if !self.postings.is_empty() {
+            ledger::post(db, tx, self.postings, &self.terms).await?;
+        }
         if !self.facts.is_empty() {
             self.write_facts(db, tx, subject).await?;
         }

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use crate::db::Db;
 use crate::dialect::Dialect;
 use crate::inbox;
+use crate::shared_error::SharedError;
 
 /// Events written in one statement at most.
 const MAX_BATCH: usize = 64;
@@ -335,41 +336,5 @@ fn not_stored(
     match refused {
         Some(error) => StoreError::new(error.kind(), error.to_string()),
         None => StoreError::new(ErrorKind::Other, "the event was neither stored nor found"),
-    }
-}
-
-/// One error for many callers.
-#[derive(Clone)]
-struct SharedError(Arc<StoreError>);
-
-impl SharedError {
-    fn new(error: StoreError) -> Self {
-        Self(Arc::new(error))
-    }
-
-    fn to_store_error(&self) -> StoreError {
-        StoreError::new(self.0.kind(), self.clone())
-    }
-}
-
-impl fmt::Debug for SharedError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Display for SharedError {
-    // The kind is said by the error that this is the source of.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match std::error::Error::source(self.0.as_ref()) {
-            Some(source) => fmt::Display::fmt(source, f),
-            None => fmt::Display::fmt(&self.0, f),
-        }
-    }
-}
-
-impl std::error::Error for SharedError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        std::error::Error::source(self.0.as_ref())?.source()
     }
 }

@@ -7,6 +7,8 @@
 //! What it promises beyond the traits' contracts:
 //! - An event is acknowledged only once it is durable. Deliveries that arrive at the same time
 //!   share a commit; one that the database refuses does not fail its neighbours.
+//! - Operations on the credit ledger that wait for the same account, or the same disk, are written
+//!   together; one that the database refuses does not fail its neighbours.
 //! - On SQLite writing has one connection and takes its lock at once; reads never wait for it.
 //! - Every driver error is classified in one table, so that callers know whether a retry helps.
 //!
@@ -21,6 +23,8 @@ mod claim;
 mod classify;
 mod commit;
 mod connect;
+#[cfg(test)]
+mod crash;
 mod db;
 mod dialect;
 mod effects;
@@ -28,13 +32,23 @@ mod error;
 mod inbox;
 mod inspect;
 mod intake;
+mod ledger;
 mod load;
 mod maintain;
 mod migrate;
 mod settle;
+mod shared_error;
 mod sql;
 mod store;
+#[cfg(all(test, feature = "sqlite", feature = "postgres", feature = "mysql"))]
+#[allow(clippy::unwrap_used, dead_code)]
+#[path = "../tests/sql/support.rs"]
+mod support;
 mod url;
+
+/// As the integration tests call it, with which the unit tests share their databases.
+#[cfg(test)]
+extern crate self as stripe_billing_seaorm;
 
 pub use builder::{SeaOrmStoreBuilder, Source};
 pub use error::ConnectError;

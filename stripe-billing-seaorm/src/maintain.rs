@@ -124,6 +124,6 @@ pub(crate) async fn erase(db: &Db, subject: &SubjectKey) -> Result<u64, StoreErr
     );
     db.execute(&tx, version, key.clone()).await?;
     db.execute(&tx, db.sql.delete_records.as_str(), key).await?;
-    db::commit(tx).await?;
+    db.commit(tx).await?;
     Ok(erased)
 }

@@ -50,7 +50,7 @@ pub(crate) async fn run(db: &Db) -> Result<(), ConnectError> {
     } else {
         migrated?;
     }
-    Ok(db::commit(tx).await?)
+    Ok(db.commit(tx).await?)
 }
 
 async fn lock(db: &Db, tx: &DatabaseTransaction) -> Result<(), ConnectError> {
@@ -142,8 +142,8 @@ async fn run_script(
             #[cfg(feature = "mysql")]
             Err(error) if statement.contains(" TRIGGER ") && is_trigger_refused(&error) => {
                 tracing::warn!(
-                    "this user may make no triggers, so nothing but its rights keeps the audit log \
-                     from being changed: {error}"
+                    "this user may make no triggers, so nothing but its rights keeps the audit \
+                     log and the entries of the ledger from being changed: {error}"
                 );
             }
             Err(error) => return Err(error),

@@ -60,7 +60,7 @@ pub(crate) async fn event(db: &Db, lease: &Lease, settled: &Settled) -> Result<b
     let [account, livemode] = db::tenant_values(&db::tenant(about, 0)?);
     let id: String = column(about, 2)?;
     effects.write(db, &tx, &[account, livemode, db::text(&id)]).await?;
-    db::commit(tx).await?;
+    db.commit(tx).await?;
     Ok(true)
 }
 

@@ -1,9 +1,12 @@
 //! The statements whose text never varies, rendered once per store so that drivers find them in
 //! their cache of prepared statements.
 
+use stripe_billing_core::ledger::Scope;
+
 #[cfg(feature = "postgres")]
 use crate::commit;
 use crate::dialect::Dialect;
+use crate::ledger;
 
 /// What an insert into the inbox names, in this order.
 pub(crate) const EVENT_COLUMNS: &str = "stripe_account, livemode, event_id, kind, event_type, \
@@ -53,6 +56,17 @@ pub(crate) struct Sql {
     pub(crate) insert_events: String,
     #[cfg(feature = "postgres")]
     pub(crate) commit: [String; commit::SHAPES],
+    /// Reads an account of the ledger with what is open of it.
+    pub(crate) credit_open: String,
+    /// Reads all of an account.
+    pub(crate) credit_all: String,
+    pub(crate) credit_lock: String,
+    pub(crate) credit_create: String,
+    pub(crate) credit_head: String,
+    pub(crate) credit_unschedule: String,
+    /// Postgres writes several operations in one statement.
+    #[cfg(feature = "postgres")]
+    pub(crate) credit_write: [String; ledger::SHAPES],
 }
 
 impl Sql {
@@ -190,6 +204,14 @@ impl Sql {
             )),
             #[cfg(feature = "postgres")]
             commit: std::array::from_fn(|shape| render(&commit::statement(shape))),
+            credit_open: render(&ledger::load_statement(Scope::Open, 0)),
+            credit_all: render(&ledger::load_statement(Scope::All, 0)),
+            credit_lock: render(&ledger::lock_statement(dialect)),
+            credit_create: render(&ledger::create_statement(dialect)),
+            credit_head: render(ledger::HEAD),
+            credit_unschedule: render(ledger::UNSCHEDULE),
+            #[cfg(feature = "postgres")]
+            credit_write: std::array::from_fn(|shape| render(&ledger::write_statement(shape))),
         }
     }
 }

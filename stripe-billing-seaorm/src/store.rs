@@ -20,6 +20,7 @@ use crate::classify::classify;
 use crate::db::{self, Db};
 use crate::error::ConnectError;
 use crate::intake::Intake;
+use crate::ledger::Desks;
 use crate::{calls, claim, commit, inspect, load, maintain, migrate, settle};
 
 /// Storage on SQLite, Postgres or MySQL/MariaDB. Clones share their connections.
@@ -38,6 +39,7 @@ use crate::{calls, claim, commit, inspect, load, maintain, migrate, settle};
 pub struct SeaOrmStore {
     pub(crate) db: Arc<Db>,
     pub(crate) intake: Intake,
+    pub(crate) desks: Desks,
 }
 
 impl fmt::Debug for SeaOrmStore {
@@ -94,11 +96,15 @@ impl EventStore for SeaOrmStore {
     }
 
     async fn commit(&self, lease: &Lease, changes: &Changes) -> Result<Commit, StoreError> {
-        commit::commit(&self.db, lease, changes).await
+        let committed = commit::commit(&self.db, lease, changes).await;
+        self.desks.forget(changes.effects.postings.iter().map(|posting| &posting.key));
+        committed
     }
 
     async fn settle(&self, lease: &Lease, settled: &Settled) -> Result<bool, StoreError> {
-        settle::event(&self.db, lease, settled).await
+        let done = settle::event(&self.db, lease, settled).await;
+        self.desks.forget(settled.effects.postings.iter().map(|posting| &posting.key));
+        done
     }
 
     async fn release_parked(&self, catalog: &str, now: DateTime<Utc>) -> Result<u64, StoreError> {

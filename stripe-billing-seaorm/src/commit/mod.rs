@@ -60,7 +60,7 @@ pub(crate) async fn commit(
     let tx = db.begin().await?;
     let outcome = steps::commit(db, &tx, &row).await?;
     match outcome {
-        Commit::Done => db::commit(tx).await?,
+        Commit::Done => db.commit(tx).await?,
         Commit::Conflict | Commit::LeaseLost => db::rollback(tx).await?,
     }
     Ok(outcome)
@@ -116,10 +116,13 @@ impl<'a> Row<'a> {
         })
     }
 
-    /// Whether there is neither a ticket nor anything to move, both of which are rare.
+    /// Whether there is neither a ticket nor anything to move, which is rare, nor a posting, which is
+    /// decided on what is read under its account's lock.
     #[cfg(feature = "postgres")]
     fn fits_one_statement(&self) -> bool {
-        self.effects.tickets.is_empty() && !self.adopted.iter().any(|row| row.name.had_state)
+        self.effects.postings.is_empty()
+            && self.effects.tickets.is_empty()
+            && !self.adopted.iter().any(|row| row.name.had_state)
     }
 
     fn account(&self) -> Value {

@@ -10,6 +10,7 @@ mod commit;
 mod conformance;
 mod inspect;
 mod intake;
+mod ledger;
 mod queue;
 mod schema;
 mod support;

@@ -120,4 +120,133 @@ CREATE TRIGGER {p}audit_no_update BEFORE UPDATE ON {p}audit FOR EACH ROW
     SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'the audit log is append-only';
 DROP TRIGGER IF EXISTS {p}audit_no_delete;
 CREATE TRIGGER {p}audit_no_delete BEFORE DELETE ON {p}audit FOR EACH ROW
-    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'the audit log is append-only'
+    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'the audit log is append-only';
+CREATE TABLE IF NOT EXISTS {p}credit_accounts (
+    id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    stripe_account VARCHAR(128) NOT NULL,
+    account VARCHAR(255) NOT NULL,
+    livemode BOOLEAN NOT NULL,
+    unit VARCHAR(128) NOT NULL,
+    version BIGINT NOT NULL DEFAULT 0,
+    seq BIGINT NOT NULL DEFAULT 0,
+    available BIGINT NOT NULL DEFAULT 0,
+    held BIGINT NOT NULL DEFAULT 0 CHECK (held >= 0),
+    frozen BIGINT NOT NULL DEFAULT 0 CHECK (frozen >= 0),
+    debt BIGINT NOT NULL DEFAULT 0 CHECK (debt >= 0),
+    overdraft_limit BIGINT NOT NULL DEFAULT 0 CHECK (overdraft_limit >= 0),
+    written_off BIGINT NOT NULL DEFAULT 0,
+    level VARCHAR(16) NOT NULL DEFAULT 'fine',
+    epoch BIGINT NOT NULL DEFAULT 0,
+    recorded_at BIGINT,
+    next_due_at BIGINT,
+    rolled_seq BIGINT NOT NULL DEFAULT 0,
+    UNIQUE KEY {p}credit_accounts_key (stripe_account, account, livemode, unit),
+    KEY {p}credit_accounts_due (next_due_at)
+) {table};
+CREATE TABLE IF NOT EXISTS {p}credit_lots (
+    account_id BIGINT NOT NULL,
+    id BIGINT NOT NULL,
+    is_open BOOLEAN NOT NULL,
+    kind VARCHAR(16) NOT NULL,
+    category VARCHAR(16) NOT NULL,
+    grant_key VARCHAR(512) NOT NULL,
+    source_id VARCHAR(255),
+    in_period VARCHAR(255),
+    in_series VARCHAR(255),
+    granted BIGINT NOT NULL CHECK (granted > 0),
+    priority BIGINT NOT NULL CHECK (priority BETWEEN 0 AND 100),
+    effective_at BIGINT NOT NULL,
+    expires_at BIGINT,
+    ended_at BIGINT,
+    remaining BIGINT NOT NULL CHECK (remaining >= 0),
+    held BIGINT NOT NULL CHECK (held >= 0),
+    frozen BIGINT NOT NULL CHECK (frozen >= 0),
+    consumed BIGINT NOT NULL CHECK (consumed >= 0),
+    expired BIGINT NOT NULL CHECK (expired >= 0),
+    clawed BIGINT NOT NULL CHECK (clawed >= 0),
+    repaid BIGINT NOT NULL CHECK (repaid >= 0),
+    CHECK (granted = remaining + held + frozen + consumed + expired + clawed + repaid),
+    CHECK (is_open = (remaining + held + frozen > 0)),
+    PRIMARY KEY (account_id, id),
+    UNIQUE KEY {p}credit_lots_grant (account_id, grant_key),
+    KEY {p}credit_lots_open (account_id, is_open)
+) {table};
+CREATE TABLE IF NOT EXISTS {p}credit_entries (
+    account_id BIGINT NOT NULL,
+    seq BIGINT NOT NULL CHECK (seq > 0),
+    kind VARCHAR(32) NOT NULL,
+    delta_available BIGINT NOT NULL,
+    delta_held BIGINT NOT NULL,
+    delta_debt BIGINT NOT NULL,
+    available_after BIGINT NOT NULL,
+    held_after BIGINT NOT NULL,
+    overdraft_limit BIGINT NOT NULL,
+    moves LONGTEXT NOT NULL,
+    written_off BIGINT NOT NULL,
+    idem_key VARCHAR(512),
+    request_hash VARCHAR(64),
+    actor VARCHAR(255),
+    feature VARCHAR(255),
+    reference VARCHAR(512),
+    reason TEXT,
+    reverses BIGINT,
+    effective_at BIGINT NOT NULL,
+    recorded_at BIGINT NOT NULL,
+    PRIMARY KEY (account_id, seq)
+) {table};
+CREATE TABLE IF NOT EXISTS {p}credit_keys (
+    account_id BIGINT NOT NULL,
+    idem_key VARCHAR(512) NOT NULL,
+    request_hash VARCHAR(64) NOT NULL,
+    first_seq BIGINT NOT NULL,
+    reply LONGTEXT NOT NULL,
+    PRIMARY KEY (account_id, idem_key)
+) {table};
+CREATE TABLE IF NOT EXISTS {p}credit_reservations (
+    account_id BIGINT NOT NULL,
+    id VARCHAR(512) NOT NULL,
+    is_open BOOLEAN NOT NULL,
+    body LONGTEXT NOT NULL,
+    PRIMARY KEY (account_id, id),
+    KEY {p}credit_reservations_open (account_id, is_open)
+) {table};
+CREATE TABLE IF NOT EXISTS {p}credit_freezes (
+    account_id BIGINT NOT NULL,
+    id VARCHAR(255) NOT NULL,
+    is_open BOOLEAN NOT NULL,
+    body LONGTEXT NOT NULL,
+    PRIMARY KEY (account_id, id)
+) {table};
+CREATE TABLE IF NOT EXISTS {p}credit_sources (
+    account_id BIGINT NOT NULL,
+    id VARCHAR(255) NOT NULL,
+    body LONGTEXT NOT NULL,
+    PRIMARY KEY (account_id, id)
+) {table};
+CREATE TABLE IF NOT EXISTS {p}credit_scheduled (
+    account_id BIGINT NOT NULL,
+    grant_key VARCHAR(512) NOT NULL,
+    source_id VARCHAR(255),
+    body LONGTEXT NOT NULL,
+    PRIMARY KEY (account_id, grant_key)
+) {table};
+CREATE TABLE IF NOT EXISTS {p}credit_limits (
+    account_id BIGINT NOT NULL,
+    id VARCHAR(640) NOT NULL,
+    body LONGTEXT NOT NULL,
+    PRIMARY KEY (account_id, id)
+) {table};
+CREATE TABLE IF NOT EXISTS {p}credit_usage (
+    account_id BIGINT NOT NULL,
+    day BIGINT NOT NULL,
+    place VARCHAR(640) NOT NULL,
+    credits BIGINT NOT NULL,
+    uses BIGINT NOT NULL,
+    PRIMARY KEY (account_id, day, place)
+) {table};
+DROP TRIGGER IF EXISTS {p}credit_no_update;
+CREATE TRIGGER {p}credit_no_update BEFORE UPDATE ON {p}credit_entries FOR EACH ROW
+    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'the entries of the ledger are append-only';
+DROP TRIGGER IF EXISTS {p}credit_no_delete;
+CREATE TRIGGER {p}credit_no_delete BEFORE DELETE ON {p}credit_entries FOR EACH ROW
+    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'the entries of the ledger are append-only'

@@ -121,4 +121,132 @@ CREATE OR REPLACE FUNCTION {p}audit_refuse() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$;
 DROP TRIGGER IF EXISTS {p}audit_append_only ON {p}audit;
 CREATE TRIGGER {p}audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {p}audit
-    FOR EACH STATEMENT EXECUTE FUNCTION {p}audit_refuse()
+    FOR EACH STATEMENT EXECUTE FUNCTION {p}audit_refuse();
+CREATE TABLE IF NOT EXISTS {p}credit_accounts (
+    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    stripe_account TEXT COLLATE "C" NOT NULL,
+    account TEXT COLLATE "C" NOT NULL,
+    livemode BOOLEAN NOT NULL,
+    unit TEXT COLLATE "C" NOT NULL,
+    version BIGINT NOT NULL DEFAULT 0,
+    seq BIGINT NOT NULL DEFAULT 0,
+    available BIGINT NOT NULL DEFAULT 0,
+    held BIGINT NOT NULL DEFAULT 0 CHECK (held >= 0),
+    frozen BIGINT NOT NULL DEFAULT 0 CHECK (frozen >= 0),
+    debt BIGINT NOT NULL DEFAULT 0 CHECK (debt >= 0),
+    overdraft_limit BIGINT NOT NULL DEFAULT 0 CHECK (overdraft_limit >= 0),
+    written_off BIGINT NOT NULL DEFAULT 0,
+    level TEXT COLLATE "C" NOT NULL DEFAULT 'fine',
+    epoch BIGINT NOT NULL DEFAULT 0,
+    recorded_at BIGINT,
+    next_due_at BIGINT,
+    rolled_seq BIGINT NOT NULL DEFAULT 0,
+    UNIQUE (stripe_account, account, livemode, unit)
+) WITH (fillfactor = 50);
+CREATE INDEX IF NOT EXISTS {p}credit_accounts_due ON {p}credit_accounts (next_due_at) WHERE next_due_at IS NOT NULL;
+CREATE TABLE IF NOT EXISTS {p}credit_lots (
+    account_id BIGINT NOT NULL,
+    id BIGINT NOT NULL,
+    is_open BOOLEAN NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    category TEXT COLLATE "C" NOT NULL,
+    grant_key TEXT COLLATE "C" NOT NULL,
+    source_id TEXT COLLATE "C",
+    in_period TEXT COLLATE "C",
+    in_series TEXT COLLATE "C",
+    granted BIGINT NOT NULL CHECK (granted > 0),
+    priority BIGINT NOT NULL CHECK (priority BETWEEN 0 AND 100),
+    effective_at BIGINT NOT NULL,
+    expires_at BIGINT,
+    ended_at BIGINT,
+    remaining BIGINT NOT NULL CHECK (remaining >= 0),
+    held BIGINT NOT NULL CHECK (held >= 0),
+    frozen BIGINT NOT NULL CHECK (frozen >= 0),
+    consumed BIGINT NOT NULL CHECK (consumed >= 0),
+    expired BIGINT NOT NULL CHECK (expired >= 0),
+    clawed BIGINT NOT NULL CHECK (clawed >= 0),
+    repaid BIGINT NOT NULL CHECK (repaid >= 0),
+    CHECK (granted = remaining + held + frozen + consumed + expired + clawed + repaid),
+    CHECK (is_open = (remaining + held + frozen > 0)),
+    PRIMARY KEY (account_id, id),
+    UNIQUE (account_id, grant_key)
+) WITH (fillfactor = 70);
+CREATE INDEX IF NOT EXISTS {p}credit_lots_open ON {p}credit_lots (account_id) WHERE is_open;
+CREATE TABLE IF NOT EXISTS {p}credit_entries (
+    account_id BIGINT NOT NULL,
+    seq BIGINT NOT NULL CHECK (seq > 0),
+    kind TEXT COLLATE "C" NOT NULL,
+    delta_available BIGINT NOT NULL,
+    delta_held BIGINT NOT NULL,
+    delta_debt BIGINT NOT NULL,
+    available_after BIGINT NOT NULL,
+    held_after BIGINT NOT NULL,
+    overdraft_limit BIGINT NOT NULL,
+    moves TEXT NOT NULL,
+    written_off BIGINT NOT NULL,
+    idem_key TEXT COLLATE "C",
+    request_hash TEXT COLLATE "C",
+    actor TEXT COLLATE "C",
+    feature TEXT COLLATE "C",
+    reference TEXT COLLATE "C",
+    reason TEXT,
+    reverses BIGINT,
+    effective_at BIGINT NOT NULL,
+    recorded_at BIGINT NOT NULL,
+    PRIMARY KEY (account_id, seq)
+);
+CREATE TABLE IF NOT EXISTS {p}credit_keys (
+    account_id BIGINT NOT NULL,
+    idem_key TEXT COLLATE "C" NOT NULL,
+    request_hash TEXT COLLATE "C" NOT NULL,
+    first_seq BIGINT NOT NULL,
+    reply TEXT NOT NULL,
+    PRIMARY KEY (account_id, idem_key)
+);
+CREATE TABLE IF NOT EXISTS {p}credit_reservations (
+    account_id BIGINT NOT NULL,
+    id TEXT COLLATE "C" NOT NULL,
+    is_open BOOLEAN NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (account_id, id)
+);
+CREATE INDEX IF NOT EXISTS {p}credit_reservations_open ON {p}credit_reservations (account_id) WHERE is_open;
+CREATE TABLE IF NOT EXISTS {p}credit_freezes (
+    account_id BIGINT NOT NULL,
+    id TEXT COLLATE "C" NOT NULL,
+    is_open BOOLEAN NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (account_id, id)
+);
+CREATE TABLE IF NOT EXISTS {p}credit_sources (
+    account_id BIGINT NOT NULL,
+    id TEXT COLLATE "C" NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (account_id, id)
+);
+CREATE TABLE IF NOT EXISTS {p}credit_scheduled (
+    account_id BIGINT NOT NULL,
+    grant_key TEXT COLLATE "C" NOT NULL,
+    source_id TEXT COLLATE "C",
+    body TEXT NOT NULL,
+    PRIMARY KEY (account_id, grant_key)
+);
+CREATE TABLE IF NOT EXISTS {p}credit_limits (
+    account_id BIGINT NOT NULL,
+    id TEXT COLLATE "C" NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (account_id, id)
+);
+CREATE TABLE IF NOT EXISTS {p}credit_usage (
+    account_id BIGINT NOT NULL,
+    day BIGINT NOT NULL,
+    place TEXT COLLATE "C" NOT NULL,
+    credits BIGINT NOT NULL,
+    uses BIGINT NOT NULL,
+    PRIMARY KEY (account_id, day, place)
+);
+CREATE OR REPLACE FUNCTION {p}credit_refuse() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'the entries of the ledger are append-only'; END $$;
+DROP TRIGGER IF EXISTS {p}credit_append_only ON {p}credit_entries;
+CREATE TRIGGER {p}credit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {p}credit_entries
+    FOR EACH STATEMENT EXECUTE FUNCTION {p}credit_refuse()

@@ -119,4 +119,131 @@ CREATE INDEX IF NOT EXISTS {p}audit_subject ON {p}audit (subject, seq);
 CREATE TRIGGER IF NOT EXISTS {p}audit_no_update BEFORE UPDATE ON {p}audit
     BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 CREATE TRIGGER IF NOT EXISTS {p}audit_no_delete BEFORE DELETE ON {p}audit
-    BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END
+    BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+CREATE TABLE IF NOT EXISTS {p}credit_accounts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    stripe_account TEXT NOT NULL,
+    account TEXT NOT NULL,
+    livemode BOOLEAN NOT NULL,
+    unit TEXT NOT NULL,
+    version BIGINT NOT NULL DEFAULT 0,
+    seq BIGINT NOT NULL DEFAULT 0,
+    available BIGINT NOT NULL DEFAULT 0,
+    held BIGINT NOT NULL DEFAULT 0 CHECK (held >= 0),
+    frozen BIGINT NOT NULL DEFAULT 0 CHECK (frozen >= 0),
+    debt BIGINT NOT NULL DEFAULT 0 CHECK (debt >= 0),
+    overdraft_limit BIGINT NOT NULL DEFAULT 0 CHECK (overdraft_limit >= 0),
+    written_off BIGINT NOT NULL DEFAULT 0,
+    level TEXT NOT NULL DEFAULT 'fine',
+    epoch BIGINT NOT NULL DEFAULT 0,
+    recorded_at BIGINT,
+    next_due_at BIGINT,
+    rolled_seq BIGINT NOT NULL DEFAULT 0,
+    UNIQUE (stripe_account, account, livemode, unit)
+);
+CREATE INDEX IF NOT EXISTS {p}credit_accounts_due ON {p}credit_accounts (next_due_at) WHERE next_due_at IS NOT NULL;
+CREATE TABLE IF NOT EXISTS {p}credit_lots (
+    account_id BIGINT NOT NULL,
+    id BIGINT NOT NULL,
+    is_open BOOLEAN NOT NULL,
+    kind TEXT NOT NULL,
+    category TEXT NOT NULL,
+    grant_key TEXT NOT NULL,
+    source_id TEXT,
+    in_period TEXT,
+    in_series TEXT,
+    granted BIGINT NOT NULL CHECK (granted > 0),
+    priority BIGINT NOT NULL CHECK (priority BETWEEN 0 AND 100),
+    effective_at BIGINT NOT NULL,
+    expires_at BIGINT,
+    ended_at BIGINT,
+    remaining BIGINT NOT NULL CHECK (remaining >= 0),
+    held BIGINT NOT NULL CHECK (held >= 0),
+    frozen BIGINT NOT NULL CHECK (frozen >= 0),
+    consumed BIGINT NOT NULL CHECK (consumed >= 0),
+    expired BIGINT NOT NULL CHECK (expired >= 0),
+    clawed BIGINT NOT NULL CHECK (clawed >= 0),
+    repaid BIGINT NOT NULL CHECK (repaid >= 0),
+    CHECK (granted = remaining + held + frozen + consumed + expired + clawed + repaid),
+    CHECK (is_open = (remaining + held + frozen > 0)),
+    PRIMARY KEY (account_id, id),
+    UNIQUE (account_id, grant_key)
+);
+CREATE INDEX IF NOT EXISTS {p}credit_lots_open ON {p}credit_lots (account_id) WHERE is_open;
+CREATE TABLE IF NOT EXISTS {p}credit_entries (
+    account_id BIGINT NOT NULL,
+    seq BIGINT NOT NULL CHECK (seq > 0),
+    kind TEXT NOT NULL,
+    delta_available BIGINT NOT NULL,
+    delta_held BIGINT NOT NULL,
+    delta_debt BIGINT NOT NULL,
+    available_after BIGINT NOT NULL,
+    held_after BIGINT NOT NULL,
+    overdraft_limit BIGINT NOT NULL,
+    moves TEXT NOT NULL,
+    written_off BIGINT NOT NULL,
+    idem_key TEXT,
+    request_hash TEXT,
+    actor TEXT,
+    feature TEXT,
+    reference TEXT,
+    reason TEXT,
+    reverses BIGINT,
+    effective_at BIGINT NOT NULL,
+    recorded_at BIGINT NOT NULL,
+    PRIMARY KEY (account_id, seq)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS {p}credit_keys (
+    account_id BIGINT NOT NULL,
+    idem_key TEXT NOT NULL,
+    request_hash TEXT NOT NULL,
+    first_seq BIGINT NOT NULL,
+    reply TEXT NOT NULL,
+    PRIMARY KEY (account_id, idem_key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS {p}credit_reservations (
+    account_id BIGINT NOT NULL,
+    id TEXT NOT NULL,
+    is_open BOOLEAN NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (account_id, id)
+);
+CREATE INDEX IF NOT EXISTS {p}credit_reservations_open ON {p}credit_reservations (account_id) WHERE is_open;
+CREATE TABLE IF NOT EXISTS {p}credit_freezes (
+    account_id BIGINT NOT NULL,
+    id TEXT NOT NULL,
+    is_open BOOLEAN NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (account_id, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS {p}credit_sources (
+    account_id BIGINT NOT NULL,
+    id TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (account_id, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS {p}credit_scheduled (
+    account_id BIGINT NOT NULL,
+    grant_key TEXT NOT NULL,
+    source_id TEXT,
+    body TEXT NOT NULL,
+    PRIMARY KEY (account_id, grant_key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS {p}credit_limits (
+    account_id BIGINT NOT NULL,
+    id TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (account_id, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS {p}credit_usage (
+    account_id BIGINT NOT NULL,
+    day BIGINT NOT NULL,
+    place TEXT NOT NULL,
+    credits BIGINT NOT NULL,
+    uses BIGINT NOT NULL,
+    PRIMARY KEY (account_id, day, place)
+) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS {p}credit_no_update BEFORE UPDATE ON {p}credit_entries
+    BEGIN SELECT RAISE(ABORT, 'the entries of the ledger are append-only'); END;
+CREATE TRIGGER IF NOT EXISTS {p}credit_no_delete BEFORE DELETE ON {p}credit_entries
+    BEGIN SELECT RAISE(ABORT, 'the entries of the ledger are append-only'); END

@@ -1,0 +1,164 @@
+//! Postgres: all that was decided on some accounts in one statement, and no transaction around it.
+
+use sea_orm::{ConnectionTrait, Value};
+use stripe_billing_core::StoreError;
+
+use super::row::{self, Rows, TABLES};
+use super::state::Work;
+use super::table::{BALANCE, Kind, add_json, typed};
+use crate::db::{Db, array, column};
+
+/// Writes each piece of work whose account is still in its version, and says which accounts are. Of
+/// an account there is one piece.
+pub(super) async fn write(
+    db: &Db,
+    on: &impl ConnectionTrait,
+    works: &[&Work],
+) -> Result<Vec<i64>, StoreError> {
+    let mut shape = Shape { many: works.len() > 1, ..Shape::default() };
+    let mut balances = String::new();
+    let mut parts: [String; TABLES] = std::array::from_fn(|_| String::new());
+    let mut unscheduled = String::new();
+    for work in works {
+        let (id, version) = (work.state.id, work.state.version);
+        let mut balance = row::balance(work)?;
+        balance.push(version.into());
+        add_json(&mut balances, id, &columns(), &balance)?;
+        let (rows, gone) = row::rows(work)?;
+        shape.add(&rows, &gone);
+        for (part, rows) in parts.iter_mut().zip(&rows) {
+            rows.table.add_json(part, id, &rows.rows)?;
+        }
+        for key in gone {
+            add_json(&mut unscheduled, id, GONE, &[key])?;
+        }
+    }
+    let close = |mut json: String| {
+        json.push_str(if json.is_empty() { "[]" } else { "]" });
+        Value::String(Some(json))
+    };
+    let mut values = vec![close(balances)];
+    if shape.many {
+        values.push(array::numbers(works.iter().map(|work| work.state.id)));
+    }
+    let there = parts.into_iter().zip(shape.parts()).filter(|(_, is_there)| *is_there);
+    values.extend(there.map(|(part, _)| close(part)));
+    if shape.rare {
+        values.push(close(unscheduled));
+    }
+    let sql = db.sql.credit_write[shape.index()].as_str();
+    let rows = db.query(on, sql, values).await?;
+    rows.iter().map(|row| column(row, 0)).collect()
+}
+
+/// Scheduled lots that are no more.
+const GONE: &[(&str, Kind)] = &[("grant_key", Kind::Text)];
+
+/// What is said of an account: how its row will be, and the version in which it has to be.
+fn columns() -> Vec<(&'static str, Kind)> {
+    let version = ("version", Kind::Number);
+    BALANCE.iter().copied().chain([version]).collect()
+}
+
+/// Which parts the statement has beside lots, entries and keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Shape {
+    /// There are several accounts.
+    many: bool,
+    reservations: bool,
+    limits: bool,
+    /// Freezes, sources, scheduled lots and the audit log.
+    rare: bool,
+    notices: bool,
+}
+
+/// How many shapes there are.
+pub(crate) const SHAPES: usize = 32;
+
+impl Shape {
+    fn add(&mut self, parts: &[Rows; TABLES], unscheduled: &[Value]) {
+        let [_, _, _, reservations, limits, freezes, sources, scheduled, notices, audit] = parts;
+        let any = |rows: &Rows| !rows.rows.is_empty();
+        self.reservations |= any(reservations);
+        self.limits |= any(limits);
+        let rare = [freezes, sources, scheduled, audit];
+        self.rare |= rare.into_iter().any(any) || !unscheduled.is_empty();
+        self.notices |= any(notices);
+    }
+
+    fn index(self) -> usize {
+        let flags = [self.many, self.reservations, self.limits, self.rare, self.notices];
+        flags.iter().rev().fold(0, |index, flag| index << 1 | usize::from(*flag))
+    }
+
+    fn at(index: usize) -> Self {
+        let flag = |bit: usize| index >> bit & 1 == 1;
+        Self {
+            many: flag(0),
+            reservations: flag(1),
+            limits: flag(2),
+            rare: flag(3),
+            notices: flag(4),
+        }
+    }
+
+    /// Whether each of [`row::ALL`] is there.
+    fn parts(self) -> [bool; TABLES] {
+        let Self { many: _, reservations, limits, rare, notices } = self;
+        [true, true, true, reservations, limits, rare, rare, rare, notices, rare]
+    }
+}
+
+/// The template of a shape. Each part takes its accounts from `head`, which waits for their rows and
+/// has none in another version. Several are locked first, in the order of their numbers, so that
+/// nodes do not wait for each other in a circle.
+pub(crate) fn statement(index: usize) -> String {
+    let shape = Shape::at(index);
+    let set: Vec<String> = BALANCE.iter().map(|(name, _)| format!("{name} = n.{name}")).collect();
+    let (mut parameter, held, and) = match shape.many {
+        false => (1, "", ""),
+        true => (
+            2,
+            ", held AS MATERIALIZED (SELECT id FROM {p}credit_accounts WHERE id = ANY($2) \
+             ORDER BY id FOR UPDATE)",
+            " JOIN held ON held.id = n.acc",
+        ),
+    };
+    let mut sql = format!(
+        "WITH n AS MATERIALIZED (SELECT * FROM json_to_recordset($1::json) \
+         AS n(acc bigint, {})){held}, \
+         head AS (UPDATE {{p}}credit_accounts a SET version = a.version + 1, {} \
+         FROM n{and} WHERE a.id = n.acc AND a.version = n.version RETURNING a.id)",
+        typed(&columns()),
+        set.join(", ")
+    );
+    for (table, is_there) in row::ALL.into_iter().zip(shape.parts()) {
+        if is_there {
+            parameter += 1;
+            sql.push_str(&table.part(parameter));
+        }
+    }
+    if shape.rare {
+        parameter += 1;
+        sql.push_str(&format!(
+            ", unscheduled AS (DELETE FROM {{p}}credit_scheduled s USING head \
+             JOIN json_to_recordset(${parameter}::json) AS r(acc bigint, {}) ON r.acc = head.id \
+             WHERE s.account_id = r.acc AND s.grant_key = r.grant_key)",
+            typed(GONE)
+        ));
+    }
+    sql.push_str(" SELECT id FROM head");
+    sql
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shape_has_a_statement_of_its_own() {
+        for index in 0..SHAPES {
+            assert_eq!(Shape::at(index).index(), index);
+        }
+    }
+}

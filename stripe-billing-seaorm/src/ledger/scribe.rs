@@ -1,0 +1,322 @@
+//! Who writes. Accounts that come at the same time are written together: on SQLite, which has one
+//! writer and waits for the disk with each commit, in one transaction; on Postgres in one statement.
+//! While one group is written the next one gathers, so that nobody waits for company. On MySQL each
+//! account has a transaction of its own.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sea_orm::DatabaseTransaction;
+use stripe_billing_core::ledger::{LedgerKey, Request};
+use stripe_billing_core::store::LedgerTerms;
+use stripe_billing_core::{ErrorKind, StoreError};
+use tokio::sync::oneshot;
+
+#[cfg(feature = "postgres")]
+use super::at_once;
+use super::state::{Decided, Work};
+use super::{held, write};
+use crate::db::{self, Db};
+use crate::dialect::Dialect;
+use crate::shared_error::SharedError;
+
+/// Accounts written together at most.
+const MAX_GROUP: usize = 64;
+/// Groups that Postgres writes at the same time.
+const MAX_WRITERS: usize = 4;
+
+/// What an operation sends to the database, about.
+const BYTES: usize = 1_024;
+
+/// Operations, and what they go by.
+pub(crate) type Operations = Vec<(Request, LedgerTerms)>;
+
+enum Job {
+    Write(Box<Work>),
+    Operate(LedgerKey, Operations),
+}
+
+enum Done {
+    Written(Box<Work>),
+    /// Somebody else has written the account since it was read.
+    Stale,
+    Operated(Vec<Decided>, Box<Work>),
+}
+
+impl Done {
+    fn of(work: Box<Work>, written: &[i64]) -> Self {
+        if written.contains(&work.state.id) { Self::Written(work) } else { Self::Stale }
+    }
+
+    fn has_written(&self) -> bool {
+        match self {
+            Self::Written(_) => true,
+            Self::Stale => false,
+            Self::Operated(_, work) => work.is_changed,
+        }
+    }
+}
+
+type Answer = Result<Done, StoreError>;
+
+pub(crate) struct Scribe {
+    db: Arc<Db>,
+    group: Arc<Mutex<Group>>,
+}
+
+#[derive(Default)]
+struct Group {
+    waiting: VecDeque<(Job, oneshot::Sender<Answer>)>,
+    /// Tasks that write; each goes on until nothing waits.
+    writers: usize,
+}
+
+impl Group {
+    /// How many of those that wait are next, with so many operations at most, but one at least.
+    fn next(&self, most: usize) -> usize {
+        let mut operations = 0;
+        let fits = |(job, _): &&(Job, _)| {
+            operations += match job {
+                Job::Write(work) => work.entries.len(),
+                Job::Operate(_, all) => all.len(),
+            };
+            operations <= most
+        };
+        self.waiting.iter().take(MAX_GROUP).take_while(fits).count().max(1)
+    }
+}
+
+/// How many operations are written together at most: on an encrypted connection they have to fit one
+/// record.
+pub(super) fn batch_operations(db: &Db) -> usize {
+    (db.pools.batch_bytes / BYTES).clamp(8, 512)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the runtime that wrote to the ledger has shut down")]
+struct Stopped;
+
+impl Scribe {
+    pub(crate) fn new(db: Arc<Db>) -> Self {
+        Self { db, group: Arc::default() }
+    }
+
+    /// Writes what was decided on an account as it was; nothing if it is so no more.
+    pub(crate) async fn write(&self, work: Work) -> Result<Option<Work>, StoreError> {
+        match self.run(Job::Write(Box::new(work))).await? {
+            Done::Written(work) => Ok(Some(*work)),
+            Done::Stale | Done::Operated(..) => Ok(None),
+        }
+    }
+
+    /// Does operations on an account while it is locked.
+    pub(crate) async fn operate(
+        &self,
+        key: &LedgerKey,
+        operations: Operations,
+    ) -> Result<(Vec<Decided>, Work), StoreError> {
+        match self.run(Job::Operate(key.clone(), operations)).await? {
+            Done::Operated(decided, work) => Ok((decided, *work)),
+            Done::Written(_) | Done::Stale => {
+                Err(StoreError::new(ErrorKind::Other, "the operations were not answered"))
+            }
+        }
+    }
+
+    async fn run(&self, job: Job) -> Answer {
+        let writers = match (self.db.dialect, &job) {
+            (Dialect::Sqlite, _) => 1,
+            (Dialect::Postgres, Job::Write(_)) => MAX_WRITERS,
+            (Dialect::Postgres, Job::Operate(..)) | (Dialect::Mysql, _) => {
+                return alone(&self.db, job).await;
+            }
+        };
+        let (reply, answer) = oneshot::channel();
+        let begins = {
+            let mut group = lock(&self.group);
+            group.waiting.push_back((job, reply));
+            let begins = group.writers < writers;
+            group.writers += usize::from(begins);
+            begins
+        };
+        if begins {
+            tokio::spawn(write_groups(Arc::clone(&self.db), Arc::clone(&self.group)));
+        }
+        answer.await.unwrap_or_else(|_| Err(StoreError::new(ErrorKind::Unavailable, Stopped)))
+    }
+}
+
+fn lock(group: &Mutex<Group>) -> MutexGuard<'_, Group> {
+    group.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn perform(db: &Db, tx: &DatabaseTransaction, job: Job) -> Answer {
+    match job {
+        Job::Write(work) => Ok(match write::write(db, tx, &work).await? {
+            true => Done::Written(work),
+            false => Done::Stale,
+        }),
+        Job::Operate(key, operations) => {
+            let (decided, work) = held::operate(db, tx, &key, &operations).await?;
+            Ok(Done::Operated(decided, Box::new(work)))
+        }
+    }
+}
+
+/// In a transaction of its own.
+async fn alone(db: &Db, job: Job) -> Answer {
+    let tx = db.begin().await?;
+    let done = perform(db, &tx, job).await;
+    match &done {
+        Ok(done) if done.has_written() => db.commit(tx).await?,
+        // What is decided stands whether the rollback is answered or not.
+        Ok(_) | Err(_) => drop(db::rollback(tx).await),
+    }
+    done
+}
+
+/// Counts a writer out, also when its task is dropped or panics: then those who wait for the last
+/// one are told.
+struct Writing(Arc<Mutex<Group>>);
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        let mut group = lock(&self.0);
+        group.writers -= 1;
+        if group.writers == 0 {
+            group.waiting.clear();
+        }
+    }
+}
+
+async fn write_groups(db: Arc<Db>, group: Arc<Mutex<Group>>) {
+    let writing = Writing(Arc::clone(&group));
+    let mut is_first = true;
+    loop {
+        if !std::mem::take(&mut is_first) {
+            gather(|| lock(&group).waiting.len()).await;
+        }
+        let (jobs, replies): (Vec<Job>, Vec<_>) = {
+            let mut group = lock(&group);
+            if group.waiting.is_empty() {
+                group.writers -= 1;
+                break;
+            }
+            let size = group.next(batch_operations(&db));
+            group.waiting.drain(..size).unzip()
+        };
+        metrics::histogram!("stripe_billing_ledger_group_accounts").record(jobs.len() as f64);
+        match together(&db, jobs).await {
+            Ok(answers) => {
+                for (reply, answer) in replies.into_iter().zip(answers) {
+                    let _gone = reply.send(answer);
+                }
+            }
+            Err(error) => {
+                let error = SharedError::new(error);
+                for reply in replies {
+                    let _gone = reply.send(Err(error.to_store_error()));
+                }
+            }
+        }
+    }
+    // It is counted out already.
+    std::mem::forget(writing);
+}
+
+/// Lets those who were answered just now ask again, so that they are not in two groups for ever, of
+/// which one waits while the other is written. It ends as soon as nobody comes.
+pub(super) async fn gather(waiting: impl Fn() -> usize) {
+    let (mut seen, mut idle) = (waiting(), 0);
+    while idle < 3 {
+        tokio::task::yield_now().await;
+        let now = waiting();
+        idle = if now > seen { 0 } else { idle + 1 };
+        seen = now;
+    }
+}
+
+/// Answers each of them; an error is everyone's.
+async fn together(db: &Db, jobs: Vec<Job>) -> Result<Vec<Answer>, StoreError> {
+    #[cfg(feature = "postgres")]
+    if db.dialect == Dialect::Postgres {
+        return in_one_statement(db, jobs).await;
+    }
+    if jobs.len() == 1 {
+        return Ok(one_by_one(db, jobs).await);
+    }
+    in_one_transaction(db, jobs).await
+}
+
+async fn one_by_one(db: &Db, jobs: Vec<Job>) -> Vec<Answer> {
+    let mut answers = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        answers.push(alone(db, job).await);
+    }
+    answers
+}
+
+/// Under savepoints: what the database refuses of one does not undo the others. Those that only
+/// write are written at once, unless one of them is refused.
+async fn in_one_transaction(db: &Db, jobs: Vec<Job>) -> Result<Vec<Answer>, StoreError> {
+    let tx = db.begin().await?;
+    let works = works(&jobs);
+    db.execute(&tx, "SAVEPOINT ledger", Vec::new()).await?;
+    let written = write::in_steps(db, &tx, &works).await;
+    if written.is_err() {
+        db.execute(&tx, "ROLLBACK TO ledger", Vec::new()).await?;
+    }
+    db.execute(&tx, "RELEASE ledger", Vec::new()).await?;
+    let mut answers = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        answers.push(match (job, &written) {
+            (Job::Write(work), Ok(written)) => Ok(Done::of(work, written)),
+            (job, _) => under_savepoint(db, &tx, job).await?,
+        });
+    }
+    db.commit(tx).await?;
+    Ok(answers)
+}
+
+async fn under_savepoint(
+    db: &Db,
+    tx: &DatabaseTransaction,
+    job: Job,
+) -> Result<Answer, StoreError> {
+    db.execute(tx, "SAVEPOINT ledger", Vec::new()).await?;
+    let done = perform(db, tx, job).await;
+    if !done.as_ref().is_ok_and(Done::has_written) {
+        db.execute(tx, "ROLLBACK TO ledger", Vec::new()).await?;
+    }
+    db.execute(tx, "RELEASE ledger", Vec::new()).await?;
+    Ok(done)
+}
+
+fn works(jobs: &[Job]) -> Vec<&Work> {
+    let works = jobs.iter().filter_map(|job| match job {
+        Job::Write(work) => Some(work.as_ref()),
+        Job::Operate(..) => None,
+    });
+    works.collect()
+}
+
+/// What is refused of one, as a key that was used before, undoes all; then each is written by itself.
+#[cfg(feature = "postgres")]
+async fn in_one_statement(db: &Db, jobs: Vec<Job>) -> Result<Vec<Answer>, StoreError> {
+    let written = match at_once::write(db, db.writer(), &works(&jobs)).await {
+        Ok(written) => written,
+        Err(error) if jobs.len() == 1 => return Err(error),
+        Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) => {
+            return Err(error);
+        }
+        Err(error) => {
+            tracing::debug!("accounts are written one by one: {error}");
+            return Ok(one_by_one(db, jobs).await);
+        }
+    };
+    let answer = |job| match job {
+        Job::Write(work) => Done::of(work, &written),
+        Job::Operate(..) => Done::Stale,
+    };
+    Ok(jobs.into_iter().map(|job| Ok(answer(job))).collect())
+}
