@@ -1,0 +1,105 @@
+//! The real command on a real database.
+
+#![allow(clippy::unwrap_used)] // In the helpers too: a test that cannot go on fails.
+
+use std::process::{Command, Output};
+
+use chrono::DateTime;
+use serde_json::Value;
+use stripe_billing_core::ledger::{Command as Operation, Grant, LedgerKey, LedgerPolicy, Request};
+use stripe_billing_core::store::{CreditLedger, LedgerTerms};
+use stripe_billing_seaorm::SeaOrmStore;
+use tempfile::TempDir;
+
+struct Desk {
+    directory: TempDir,
+    url: String,
+}
+
+fn key() -> LedgerKey {
+    LedgerKey::new("acme", "credits")
+}
+
+async fn desk() -> Desk {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/billing.db?mode=rwc", directory.path().display());
+    let store = SeaOrmStore::connect(url.as_str()).await.unwrap();
+    let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    let terms = LedgerTerms { now, policy: LedgerPolicy::default() };
+    let grant = Operation::Grant(Grant::new("pack", 100));
+    store.execute(&key(), &grant.into(), &terms).await.unwrap().unwrap();
+    let spend = Operation::Spend { key: "k".to_owned(), amount: 30 };
+    let spend = Request::from(spend).on("stories").by("ann");
+    store.execute(&key(), &spend, &terms).await.unwrap().unwrap();
+    Desk { directory, url }
+}
+
+impl Desk {
+    fn ops(&self, line: &str) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_billing-ops"))
+            .args(line.split_whitespace())
+            .current_dir(self.directory.path())
+            .env_remove("BILLING_CATALOG")
+            .env_remove("STRIPE_SECRET_KEY")
+            .env("DATABASE_URL", &self.url)
+            .output()
+            .unwrap()
+    }
+
+    #[track_caller]
+    fn says(&self, line: &str, code: i32) -> String {
+        let output = self.ops(line);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{line}: {errors}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_sound_ledger_is_proven_explained_and_exported() {
+    let desk = desk().await;
+    assert_eq!(desk.says("ledger verify", 0), "every balance is proven: 1 accounts, 2 entries\n");
+    let proof: Value = serde_json::from_str(&desk.says("ledger verify --json", 0)).unwrap();
+    assert_eq!((&proof["ok"], &proof["entries"]), (&true.into(), &2.into()));
+    assert_eq!(desk.says("ledger rebuild --account acme", 0), "0 differences in 2 entries\n");
+    let told = desk.says("ledger explain --account acme", 0);
+    assert!(told.starts_with("acme [credits]: 70 available"), "{told}");
+    assert!(told.contains("stories"), "{told}");
+    let table = desk.says("ledger export --account acme", 0);
+    assert_eq!(table.lines().count(), 3);
+    assert!(table.contains(",spend,-30,70,"), "{table}");
+    let found: Value = serde_json::from_str(&desk.says("ledger reconcile --json", 0)).unwrap();
+    assert_eq!((&found["ok"], &found["accounts"]), (&true.into(), &1.into()));
+    let stats: Value = serde_json::from_str(&desk.says("stats", 0)).unwrap();
+    assert_eq!(stats["idle"], true);
+}
+
+#[tokio::test]
+async fn a_balance_that_somebody_changed_is_found() {
+    let desk = desk().await;
+    let path = desk.directory.path().join("billing.db");
+    let changed = Command::new("sqlite3")
+        .arg(path)
+        .arg("UPDATE billing_credit_accounts SET available = available + 5")
+        .output();
+    let Ok(changed) = changed else {
+        println!("skipped: sqlite3 is not here");
+        return;
+    };
+    assert!(changed.status.success(), "{}", String::from_utf8_lossy(&changed.stderr));
+    let told = desk.says("ledger verify", 1);
+    assert!(told.contains("NOT PROVEN") && told.contains("acme [credits]: Available"), "{told}");
+    let told = desk.says("ledger rebuild --account acme", 1);
+    assert!(told.contains("available: 70 by its entries, 75 stored"), "{told}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_says_why() {
+    let desk = desk().await;
+    assert_eq!(desk.ops("ledger explain --account nobody").status.code(), Some(3));
+    let wrong = desk.ops("ledger prove");
+    assert_eq!(wrong.status.code(), Some(2));
+    let told = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert!(told.contains("`ledger prove` is no command") && told.contains("--help"), "{told}");
+    assert!(desk.says("--help", 0).contains("ledger verify"));
+}
