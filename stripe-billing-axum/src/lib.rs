@@ -43,6 +43,7 @@
 
 mod body;
 mod builder;
+mod credits;
 mod health;
 mod identity;
 mod operator;

@@ -2,7 +2,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use stripe_billing_core::{ReceiveError, SellError, StoreError};
+use stripe_billing_core::{CreditError, ReceiveError, SellError, StoreError};
 
 /// Seconds after which a caller may try again what failed for want of a backend.
 const RETRY_AFTER: u32 = 5;
@@ -35,6 +35,9 @@ const RETRY_SOON: u32 = 1;
 /// | `busy` | 409, `Retry-After` | another request changes the same thing |
 /// | `no_customer` | 409 | the account never bought anything |
 /// | `no_subscription` | 409 | there is no subscription that this could be done to |
+/// | `insufficient`, `negative_balance`, `member_limit` | 402 | there are not enough credits |
+/// | `credits_not_allowed`, `frozen` | 403 | the account's state does not allow to spend credits |
+/// | `work_done`, `work_under_way`, `idempotency_mismatch`, `reservation_*` | 409 | the key was used |
 /// | `stripe_unavailable` | 503, `Retry-After` | Stripe cannot be reached, or asks to wait |
 /// | `stripe_refused` | 502 | Stripe refused the request |
 /// | `return_url_unknown` | 400 | no return address is configured and the request names no origin |
@@ -197,6 +200,23 @@ impl From<&StoreError> for Problem {
         }
         let title = "The store failed";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "store_failed", title)
+    }
+}
+
+impl From<CreditError> for Problem {
+    fn from(error: CreditError) -> Self {
+        let title = match &error {
+            CreditError::Store(error) => return Self::from(error),
+            CreditError::Refused(refusal) if refusal.is_about_funds() => {
+                "There are not enough credits"
+            }
+            CreditError::Refused(_) => "The credit ledger refuses it",
+            CreditError::NotAllowed => "Credits may not be used now",
+            _ => "The work cannot be paid for",
+        };
+        let status = StatusCode::from_u16(error.http_status()).unwrap_or(StatusCode::CONFLICT);
+        let problem = Self::new(status, error.code(), title).with_detail(error.to_string());
+        if error.is_retryable() { problem.retry(RETRY_SOON) } else { problem }
     }
 }
 

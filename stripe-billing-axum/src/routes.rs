@@ -3,18 +3,22 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Query, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::Serialize;
-use stripe_billing_core::store::Receipt;
+use chrono::{NaiveDate, TimeDelta};
+use serde::{Deserialize, Serialize};
+use stripe_billing_core::ledger::LedgerKey;
+use stripe_billing_core::store::{Receipt, UsageQuery};
 use stripe_billing_core::{AccountKey, Billing, CheckoutRequest, CustomerProfile};
 
 use crate::body::{self, Purchase};
 use crate::builder::Returns;
+use crate::credits::{CreditsView, HistoryView, UsageView, Used};
 use crate::identity::Identity;
 use crate::origin;
 use crate::problem::Problem;
@@ -36,6 +40,9 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/webhook", webhook)
         .route("/state", get(state))
+        .route("/credits", get(credits))
+        .route("/credits/history", get(history))
+        .route("/credits/usage", get(usage))
         .route("/plans", get(plans))
         .route("/checkout", checkout)
         .route("/portal", post(portal))
@@ -108,6 +115,80 @@ async fn state(State(shared): State<Arc<Shared>>, caller: Caller) -> Routed {
     let access = shared.billing.access(caller.account.clone()).await;
     let access = access.map_err(|error| Problem::from(error.as_ref()))?;
     Ok(fresh(Json(StateView { account: &caller.account.account, access: &access })))
+}
+
+async fn credits(State(shared): State<Arc<Shared>>, caller: Caller) -> Routed {
+    let access = shared.billing.access(caller.account.clone()).await;
+    let access = access.map_err(|error| Problem::from(error.as_ref()))?;
+    let balances = shared.billing.credits(caller.account.clone()).await;
+    let balances = balances.map_err(|error| Problem::from(&error))?;
+    Ok(fresh(Json(CreditsView {
+        account: &caller.account.account,
+        can_use_credits: access.can_use_credits,
+        credits: balances.into_iter().map(|(unit, view)| (unit, view.into())).collect(),
+    })))
+}
+
+#[derive(Deserialize)]
+struct Page {
+    unit: Option<String>,
+    before: Option<i64>,
+    limit: Option<u32>,
+}
+
+async fn history(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    page: Result<Query<Page>, QueryRejection>,
+) -> Routed {
+    let Query(page) =
+        page.map_err(|_| Problem::invalid_query("`before` and `limit` are numbers"))?;
+    let unit = unit(&shared.billing, page.unit)?;
+    let limit = page.limit.unwrap_or(50).clamp(1, 500);
+    let entries =
+        shared.billing.credit_history(caller.account, &unit, page.before, limit + 1).await;
+    let entries = entries.map_err(|error| Problem::from(&error))?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    Ok(fresh(Json(HistoryView::new(&unit, entries, limit))))
+}
+
+#[derive(Deserialize)]
+struct Days {
+    unit: Option<String>,
+    from: Option<NaiveDate>,
+    to: Option<NaiveDate>,
+}
+
+async fn usage(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    days: Result<Query<Days>, QueryRejection>,
+) -> Routed {
+    let Query(days) =
+        days.map_err(|_| Problem::invalid_query("`from` and `to` are days: 2026-01-31"))?;
+    let unit = unit(&shared.billing, days.unit)?;
+    let to = days.to.unwrap_or_else(|| shared.billing.clock().now().date_naive());
+    let from = days.from.unwrap_or(to - TimeDelta::days(30));
+    let mode = shared.billing.ledger_mode(&caller.account).await;
+    let mode = mode.map_err(|error| Problem::from(&error))?;
+    let key = LedgerKey::new(caller.account, unit.as_str()).in_mode(mode);
+    let rows = shared.billing.credit_usage(&UsageQuery { key, from, to, actor: None }).await;
+    let rows = rows.map_err(|error| Problem::from(&error))?;
+    let usage = rows.into_iter().map(Used::from).collect();
+    Ok(fresh(Json(UsageView { unit: &unit, from, to, usage })))
+}
+
+/// The unit asked for; where the catalog sells only one, that.
+pub(crate) fn unit(billing: &Billing, wanted: Option<String>) -> Result<String, Problem> {
+    let mut units: Vec<String> = billing.catalog().units().into_iter().collect();
+    match wanted {
+        Some(unit) if units.contains(&unit) => Ok(unit),
+        None if units.len() == 1 => Ok(units.remove(0)),
+        _ => {
+            let known = units.join(", ");
+            Err(Problem::invalid_query(format!("`unit` has to be one of: {known}")))
+        }
+    }
 }
 
 async fn plans(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Routed {

@@ -1,6 +1,7 @@
 //! What operators ask: accounts and customers, the queues, tickets and the audit log, as JSON.
 
 mod event;
+mod ledger;
 mod list;
 mod query;
 mod verbs;
@@ -64,6 +65,9 @@ where
 /// | `GET /events?status=&type=&customer=&limit=&after=` | `{"events": [..], "next"}`, the newest first |
 /// | `GET /events/{id}` | an event with its `payload` as received; 404 `unknown_event` |
 /// | `GET /stats` | [`Stats`](stripe_billing_core::store::Stats) of both queues |
+/// | `GET /ledger/verify` | [`LedgerProof`](stripe_billing_core::LedgerProof): every balance of credits recomputed from its entries |
+/// | `GET /accounts/{account}/ledger?unit=&limit=&after=&format=` | `{"entries": [..], "next"}`, the newest first; with `format=csv` a table |
+/// | `POST /accounts/{account}/credits` `{"unit", "amount" or "forgive", "expires_at", "reason", "request_id"}` | grants credits, takes them (`amount` below zero), or forgives debt; once per request id |
 /// | `GET /tickets?status=&customer=&limit=&after=` | `{"tickets": [..], "next"}`, the newest first |
 /// | `GET /audit?customer=&limit=&after=` | `{"audit": [..], "next"}`, the newest first |
 /// | `POST /customers/{id}/link` `{"account", "request_id"}` | 202: the customer belongs to that account, whatever its metadata say; once per request id |
@@ -104,6 +108,9 @@ pub fn operator(billing: Billing, authorize: impl Authorize) -> Router {
         .route("/events/replay", post(verbs::replay))
         .route("/events/{id}", get(one_event))
         .route("/stats", get(stats))
+        .route("/ledger/verify", get(ledger::verify))
+        .route("/accounts/{account}/ledger", get(ledger::entries))
+        .route("/accounts/{account}/credits", post(ledger::correct))
         .route("/tickets", get(list::tickets))
         .route("/audit", get(list::audit))
         .fallback(async || Problem::not_found())

@@ -54,7 +54,7 @@ fn yes() -> bool {
 }
 
 /// Only JSON: a page of another site cannot make a browser send that without being asked.
-async fn json<T: DeserializeOwned>(request: Request<Body>) -> Result<T, Problem> {
+pub(super) async fn json<T: DeserializeOwned>(request: Request<Body>) -> Result<T, Problem> {
     if !is_json(request.headers()) {
         return Err(Problem::unsupported_media_type());
     }

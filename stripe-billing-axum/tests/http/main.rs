@@ -4,6 +4,7 @@
 
 mod app;
 mod buying;
+mod credits;
 mod hostile;
 mod operator;
 mod outage;

@@ -76,7 +76,8 @@ async fn a_subscription_in_its_trial_is_read_back() {
     for (field, value) in expected.as_object().unwrap() {
         assert_eq!(view["subscriptions"][0].get(field), Some(value), "{field}");
     }
-    assert_eq!((&view["credits"], &view["notifications"]), (&json!({}), &json!({})));
+    assert_eq!(view["credits"]["credits"]["granted"], 0, "every unit that is sold");
+    assert_eq!(view["notifications"], json!({}));
     // The same by account.
     let by_account = app.operator("/accounts/ada").await.body;
     assert_eq!(by_account["subscriptions"], view["subscriptions"]);
@@ -101,7 +102,7 @@ async fn a_guests_pack_is_found_by_its_account() {
     assert_eq!((&payment["charge"], &payment["amount"]), (&json!("ch_1"), &json!(999)));
     assert_eq!(payment["sessions"], json!(["cs_1"]));
     assert_eq!((&view["customer"], &view["can_purchase"]), (&Value::Null, &json!(true)));
-    assert_eq!(view["notifications"], json!({"receipt": 1}));
+    assert_eq!(view["notifications"], json!({"credits_granted": 1, "receipt": 1}));
     // By any of its names.
     for name in ["pi_1", "ch_1", "cs_1"] {
         assert_eq!(customer(&app, name).await["payments"][0]["charge"], "ch_1", "{name}");
