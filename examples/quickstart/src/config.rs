@@ -6,7 +6,10 @@ use chrono::TimeDelta;
 use stripe_billing_core::Secret;
 use stripe_billing_core::catalog::Catalog;
 use stripe_billing_core::stripe::{StripeApi, StripeClient};
+use stripe_billing_email::Mailbox;
 use tracing_subscriber::EnvFilter;
+
+use crate::inbox::MailConfig;
 
 /// What is sold when `BILLING_CATALOG` names no file.
 const DEMO_CATALOG: &str = include_str!("catalog.toml");
@@ -36,6 +39,7 @@ pub(crate) struct Config {
     /// Apply only events of this mode; both where there is none.
     pub(crate) livemode: Option<bool>,
     pub(crate) payments_enabled: bool,
+    pub(crate) mail: MailConfig,
     pub(crate) log: String,
     pub(crate) lease: TimeDelta,
     pub(crate) workers: usize,
@@ -108,6 +112,7 @@ impl Config {
             livemode: livemode(&mut from, &stripe),
             operator_token: from.text("BILLING_OPERATOR_TOKEN").map(Secret::from),
             payments_enabled: from.value("PAYMENTS_ENABLED", true, "`true` or `false`", boolean),
+            mail: mail(&mut from),
             log: log(&mut from),
             lease: from.value(
                 "BILLING_LEASE_SECONDS",
@@ -233,6 +238,23 @@ fn livemode(from: &mut Reader<'_>, stripe: &Stripe) -> Option<bool> {
     livemode
 }
 
+fn mail(from: &mut Reader<'_>) -> MailConfig {
+    let operators = from.text("BILLING_MAIL_OPERATORS").unwrap_or_default();
+    let operators = operators.split(',').map(str::trim).filter(|address| !address.is_empty());
+    let config = MailConfig {
+        smtp: from.text("SMTP_URL").map(Secret::from),
+        from: from.text("BILLING_MAIL_FROM").unwrap_or_else(|| "billing@localhost".to_owned()),
+        operators: operators.map(str::to_owned).collect(),
+        test_to: from.text("BILLING_MAIL_TEST_TO"),
+    };
+    if let Err(error) = config.builder(&Mailbox::default()).build() {
+        for mistake in error.mistakes() {
+            from.wrong(format!("SMTP_URL, BILLING_MAIL_...: {mistake}"));
+        }
+    }
+    config
+}
+
 fn log(from: &mut Reader<'_>) -> String {
     let filter = from.text("RUST_LOG").unwrap_or_else(|| "info".to_owned());
     if EnvFilter::try_new(&filter).is_err() {
@@ -242,7 +264,7 @@ fn log(from: &mut Reader<'_>) -> String {
 }
 
 fn unused(from: &Reader<'_>, stripe: &Stripe) -> Vec<&'static str> {
-    let mut candidates = vec!["REDIS_URL", "SMTP_URL"];
+    let mut candidates = vec!["REDIS_URL"];
     if !matches!(stripe, Stripe::Live(_)) {
         candidates.extend(["STRIPE_SECRET_KEY", "STRIPE_API_BASE"]);
     }
@@ -318,14 +340,14 @@ mod tests {
             ("STRIPE_WEBHOOK_SECRET", "whsec_a, whsec_b"),
             ("BILLING_CATALOG", "good.toml"),
             ("PRICE", "price_1"),
-            ("SMTP_URL", "smtp://localhost"),
+            ("REDIS_URL", "redis://localhost"),
         ])
         .unwrap();
         assert!(matches!(config.stripe, Stripe::Live(_)));
         assert_eq!(config.livemode, Some(true));
         assert_eq!(config.webhook_secrets.len(), 2);
         assert!(config.catalog.plan_of_price("price_1").is_some());
-        assert_eq!(config.unused, ["SMTP_URL"]);
+        assert_eq!(config.unused, ["REDIS_URL"]);
         assert!(!format!("{config:?}").contains("sk_live_1"));
         assert!(!format!("{config:?}").contains("whsec_a"));
     }

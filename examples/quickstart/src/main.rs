@@ -15,6 +15,10 @@
 //! | `PAYMENTS_ENABLED` | `true` | `false` stops selling; what was bought keeps working |
 //! | `BILLING_LEASE_SECONDS` | 30 | how long a worker holds an event before another may |
 //! | `BILLING_WORKERS` | 4 | workers in this process; 0 only takes events in |
+//! | `SMTP_URL` | none | mails go there; without one they are kept and shown at `/inbox` |
+//! | `BILLING_MAIL_FROM` | `billing@localhost` | the sender of mails |
+//! | `BILLING_MAIL_OPERATORS` | none | addresses that are told what is for operators |
+//! | `BILLING_MAIL_TEST_TO` | none | gets mail about test mode, which reaches nobody else |
 //! | `RUST_LOG` | `info` | what is logged, to standard error |
 //!
 //! Exit codes: 0 after SIGTERM or Ctrl-C, with nothing left leased; 2 when the configuration is
@@ -23,6 +27,7 @@
 mod config;
 mod demo;
 mod identity;
+mod inbox;
 mod live;
 mod money;
 mod operator;
@@ -33,6 +38,7 @@ mod server;
 mod state;
 mod told;
 mod words;
+mod work;
 
 use std::process::ExitCode;
 

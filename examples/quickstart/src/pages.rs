@@ -8,11 +8,13 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
-use stripe_billing_core::Access;
+use stripe_billing_axum::Problem;
+use stripe_billing_core::{Access, SpendError};
 
 use crate::demo::{Demo, DemoError, Step};
 use crate::problem::problem;
 use crate::state::App;
+use crate::work::write_story;
 use crate::{identity, live, page};
 
 type Shared = State<Arc<App>>;
@@ -26,7 +28,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             get(async || asset("text/javascript; charset=utf-8", page::SCRIPT)),
         )
         .route("/demo/live", get(changes))
-        .route("/demo/account", post(sign_in));
+        .route("/demo/account", post(sign_in))
+        .route("/demo/work", post(work));
     if app.demo.is_some() {
         routes = routes.route("/demo/advance", post(advance)).route("/demo/card", post(card));
     }
@@ -101,6 +104,34 @@ async fn sign_in(State(app): Shared, Form(form): Form<SignIn>) -> Response {
     let mut response = Redirect::to("/").into_response();
     remember(response.headers_mut(), &app.visitor(Some(&form.account)).id);
     response
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Job {
+    Succeeds,
+    Fails,
+}
+
+#[derive(Debug, Deserialize)]
+struct Work {
+    job: Job,
+}
+
+async fn work(State(app): Shared, headers: HeaderMap, Form(form): Form<Work>) -> Response {
+    let account = app.visitor(identity::account_of(&headers).as_deref());
+    let Some(unit) = app.billing.catalog().units().into_iter().next() else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let succeeds = matches!(form.job, Job::Succeeds);
+    match write_story(&app.billing, &account.id, unit, succeeds).await {
+        Ok(()) if wants_page(&headers) => Redirect::to("/").into_response(),
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(SpendError::Credits(error)) => Problem::from(error).into_response(),
+        Err(error) => {
+            problem(StatusCode::INTERNAL_SERVER_ERROR, "story_failed", &error.to_string())
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

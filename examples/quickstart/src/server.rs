@@ -11,6 +11,7 @@ use axum::serve::ListenerExt;
 use stripe_billing_axum::{BillingRouter, health};
 use stripe_billing_core::store::{EventQuery, Inspect};
 use stripe_billing_core::{Billing, Secret, Workers};
+use stripe_billing_email::Mailbox;
 use stripe_billing_moka::MokaCache;
 use stripe_billing_seaorm::SeaOrmStore;
 use tokio::net::TcpListener;
@@ -20,9 +21,10 @@ use tokio::time::Instant;
 use crate::config::{Config, Stripe};
 use crate::demo::Demo;
 use crate::identity::DemoIdentity;
+use crate::inbox::Mails;
 use crate::state::{App, accounts};
 use crate::told::Told;
-use crate::{operator, pages};
+use crate::{inbox, operator, pages};
 
 /// How long to wait for a database that is away at start.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
@@ -131,6 +133,8 @@ async fn assemble(
     let newest = EventQuery { limit: 1, ..EventQuery::default() };
     let events_before = store.events(&newest).await?.first().map_or(0, |event| event.seq);
     let told = Told::default();
+    let inbox = Mailbox::default();
+    let email = config.mail.builder(&inbox).billing_page(format!("{home}/")).build()?;
     let mut secrets = config.webhook_secrets.clone();
     if secrets.is_empty() {
         secrets.push(Secret::from(format!("whsec_{}", random_hex(16)?)));
@@ -140,7 +144,7 @@ async fn assemble(
         .webhook_secrets(secrets.iter().map(Secret::expose))
         .cache(MokaCache::default())
         .on_event(told.clone())
-        .notifier(told.clone())
+        .notifier(Mails { told: told.clone(), email })
         .lease(config.lease)
         .payments_enabled(config.payments_enabled);
     if let Some(livemode) = config.livemode {
@@ -175,6 +179,7 @@ async fn assemble(
         sells: has_stripe && config.payments_enabled,
         demo,
         accounts: accounts(suffix.as_deref()),
+        inbox: config.mail.smtp.is_none().then_some(inbox),
         told,
         events_before,
         stopping,
@@ -184,7 +189,12 @@ async fn assemble(
 fn routes(app: &Arc<App>, token: &Secret) -> Result<Router, Failure> {
     let billing = app.billing.clone();
     let routes = BillingRouter::new(billing.clone(), DemoIdentity).return_to("/").build()?;
+    let inbox = app.inbox.clone().map(|inbox| {
+        let operators = app.demo.is_none().then(|| operator::by_token(token));
+        inbox::router(inbox, operators)
+    });
     Ok(Router::new()
+        .merge(inbox.unwrap_or_default())
         .nest("/billing", routes)
         .nest(
             "/operator",

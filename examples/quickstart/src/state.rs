@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use stripe_billing_core::{Access, Billing, StoreError};
+use stripe_billing_email::Mailbox;
 use tokio::sync::watch;
 
 use crate::demo::Demo;
@@ -30,6 +31,8 @@ pub(crate) struct App {
     /// Whether anything is for sale.
     pub(crate) sells: bool,
     pub(crate) accounts: Vec<DemoAccount>,
+    /// The mails of a server that sends none.
+    pub(crate) inbox: Option<Mailbox>,
     /// What was told lately.
     pub(crate) told: Told,
     /// Events up to here were there before this start.

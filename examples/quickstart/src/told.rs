@@ -125,6 +125,8 @@ fn notice_in_words(kind: NoticeKind) -> &'static str {
         NoticeKind::TrialEnding => "Your trial is about to end",
         NoticeKind::CardExpiring => "Your card is about to expire",
         NoticeKind::PlanChanged => "Your plan has changed",
+        NoticeKind::CreditsGranted => "You received credits",
+        NoticeKind::CreditsLow => "Your balance is running low",
         NoticeKind::RenewalUpcoming => "Your renewal is near",
         other => other.as_str(),
     }

@@ -1,5 +1,6 @@
 //! The page: server-rendered, escaped by construction, its sections sent again as they change.
 
+mod credits;
 mod feed;
 mod manage;
 mod plans;
@@ -27,10 +28,12 @@ pub(crate) async fn sections(
 ) -> Result<Sections, Arc<StoreError>> {
     let access = app.access(&account.id).await?;
     let events = feed::latest(app).await.map_err(Arc::new)?;
+    let credits = credits::read(app, &account.id).await.map_err(Arc::new)?;
     let card = app.demo.as_ref().and_then(|demo| demo.card(&access));
     let now = app.billing.clock().now().timestamp();
     let mut sections = Sections::new();
     sections.insert("status", status::render(app, &access, card.as_deref()).into_string());
+    sections.insert("credits", credits::render(credits.as_ref()).into_string());
     sections.insert("plans", plans::render(app, &access).into_string());
     sections.insert("events", feed::events(&events).into_string());
     sections.insert("told", feed::told(&app.told.of(&account.id, 8)).into_string());
@@ -61,16 +64,19 @@ pub(crate) fn document(app: &App, account: &DemoAccount, sections: &Sections) ->
                 a.skip href="#status" { "Skip to the account" }
                 (header(app, account))
                 p.lede {
-                    "Subscribe with a test card, then move the clock and watch renewals, failures and recoveries arrive, nothing to reload."
+                    "Subscribe with a test card, spend credits, then move the clock and watch renewals, failures and recoveries arrive, nothing to reload."
                 }
                 main.grid {
                     div.column {
                         section.card.status #status aria-live="polite" aria-label="Account" { (section("status")) }
+                        section.card.credits #credits aria-label="Credits" { (section("credits")) }
                         (plans::toggle(app))
                         section #plans aria-label="Plans" { (section("plans")) }
                         section.card.told {
                             h2 { "Told to your app" }
-                            p.hint { "Facts for your code and mail for your customer, each once, however often and in whatever order Stripe repeats itself." }
+                            p.hint { "Facts for your code and mail for your customer, each once, however often and in whatever order Stripe repeats itself."
+                                @if app.inbox.is_some() && app.demo.is_some() { " " a href="/inbox" { "Read the mails" } "." }
+                            }
                             div #told { (section("told")) }
                         }
                     }
