@@ -3,12 +3,14 @@
 use crate::Outcome;
 
 pub(crate) const USAGE: &str = "\
-load intake|process|history|depth [options]
+load intake|process|history|depth|ledger [options]
 
   --database URL     postgres://user@host/postgres: a server in which databases are made and dropped
                      again, best one that nobody else uses; `sqlite` (the default): a new file
-  --events N         events of one run (intake 40000, process 20000, history 1800, depth 3200)
-  --connections N    intake: keep-alive connections that send (32)
+  --events N         events of one run (intake 40000, process 20000, history 1800, depth 3200,
+                     ledger: spends of each side, 20000)
+  --connections N    intake: keep-alive connections that send (32);
+                     ledger: clients at the same time (16; 32 on SQLite)
   --workers N        process, history: workers (4, 1)
   --batch N          process, history, depth: events that a worker takes at once (16)
   --sizes A,B,C      history: objects of a customer's past (10,1000,100000);
@@ -23,6 +25,7 @@ pub(crate) enum Mode {
     Process,
     History,
     Depth,
+    Ledger,
     /// The children: what is measured.
     Serve,
     ServeBare,
@@ -31,11 +34,12 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Intake,
         Self::Process,
         Self::History,
         Self::Depth,
+        Self::Ledger,
         Self::Serve,
         Self::ServeBare,
         Self::Work,
@@ -48,6 +52,7 @@ impl Mode {
             Self::Process => "process",
             Self::History => "history",
             Self::Depth => "depth",
+            Self::Ledger => "ledger",
             Self::Serve => "serve",
             Self::ServeBare => "serve-bare",
             Self::Work => "work",
@@ -56,7 +61,7 @@ impl Mode {
     }
 
     pub(crate) fn is_harness(self) -> bool {
-        matches!(self, Self::Intake | Self::Process | Self::History | Self::Depth)
+        matches!(self, Self::Intake | Self::Process | Self::History | Self::Depth | Self::Ledger)
     }
 }
 
@@ -89,7 +94,7 @@ impl Args {
                 Mode::Depth => 3_200,
                 _ => 20_000,
             },
-            connections: 32,
+            connections: if mode == Mode::Ledger { 16 } else { 32 },
             workers: if mode == Mode::History { 1 } else { 4 },
             batch: 16,
             runs: if mode == Mode::Depth { 1 } else { 3 },

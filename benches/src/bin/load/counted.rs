@@ -7,12 +7,14 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use stripe_billing_core::changes::{Changes, Settlement};
+use stripe_billing_core::ledger::{Account, Answer, Entry, LedgerKey, Refusal, Request, Scope};
 use stripe_billing_core::queue::{ClaimRequest, Lease};
 use stripe_billing_core::state::Subject;
 use stripe_billing_core::store::{
-    AuditLine, AuditQuery, Call, CallStore, ClaimedEntry, ClaimedEvent, Commit, Delivery,
-    EventQuery, EventRange, EventStore, EventSummary, Inspect, LoadRequest, Maintain, Outbox,
-    Receipt, ReceivedEvent, Records, Settled, Stats, StoredEvent, TicketQuery,
+    AuditLine, AuditQuery, Call, CallStore, ClaimedEntry, ClaimedEvent, Commit, CreditLedger,
+    Delivery, EntryQuery, EventQuery, EventRange, EventStore, EventSummary, Inspect, LedgerTerms,
+    LoadRequest, Maintain, Outbox, Receipt, ReceivedEvent, Records, Settled, Stats, StoredEvent,
+    TicketQuery, Usage, UsageQuery,
 };
 use stripe_billing_core::ticket::Ticket;
 use stripe_billing_core::{AccountKey, StoreError, SubjectKey, Tenant};
@@ -191,6 +193,58 @@ impl CallStore for Counted {
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         self.store.restart_call(key, generation, fingerprint, now).await
+    }
+}
+
+#[async_trait]
+impl CreditLedger for Counted {
+    async fn execute(
+        &self,
+        key: &LedgerKey,
+        request: &Request,
+        terms: &LedgerTerms,
+    ) -> Result<Result<Answer, Refusal>, StoreError> {
+        self.store.execute(key, request, terms).await
+    }
+
+    async fn account(&self, key: &LedgerKey, scope: Scope) -> Result<Option<Account>, StoreError> {
+        self.store.account(key, scope).await
+    }
+
+    async fn accounts_of(
+        &self,
+        owner: &AccountKey,
+        livemode: Option<bool>,
+    ) -> Result<Vec<Account>, StoreError> {
+        self.store.accounts_of(owner, livemode).await
+    }
+
+    async fn entries(&self, query: &EntryQuery) -> Result<Vec<Entry>, StoreError> {
+        self.store.entries(query).await
+    }
+
+    async fn due(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<LedgerKey>, StoreError> {
+        self.store.due(now, limit).await
+    }
+
+    async fn ledger_keys(
+        &self,
+        after: Option<&LedgerKey>,
+        limit: u32,
+    ) -> Result<Vec<LedgerKey>, StoreError> {
+        self.store.ledger_keys(after, limit).await
+    }
+
+    async fn roll_up(&self, limit: u32) -> Result<u64, StoreError> {
+        self.store.roll_up(limit).await
+    }
+
+    async fn rebuild_usage(&self, key: &LedgerKey) -> Result<(), StoreError> {
+        self.store.rebuild_usage(key).await
+    }
+
+    async fn usage(&self, query: &UsageQuery) -> Result<Vec<Usage>, StoreError> {
+        self.store.usage(query).await
     }
 }
 

@@ -14,6 +14,7 @@ mod depth;
 mod events;
 mod history;
 mod intake;
+mod ledger;
 mod process;
 mod report;
 mod serve;
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Outcome {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.enable_all();
-    if args.mode.is_harness() {
+    if args.mode.is_harness() && args.mode != Mode::Ledger {
         // The client is not what is measured: it gets as little of the machine as it needs.
         builder.worker_threads(1);
     }
@@ -63,6 +64,7 @@ fn run(args: &Args) -> Outcome {
             match args.mode {
                 Mode::Intake => intake::run(&args).await,
                 Mode::Process => process::run(&args).await,
+                Mode::Ledger => ledger::run(&args).await,
                 Mode::History | Mode::Depth => Ok(()),
                 Mode::Serve => serve::ours(&args).await,
                 Mode::ServeBare => serve::bare(&args).await,
