@@ -58,6 +58,9 @@ pub struct Effects {
     pub postings: Vec<LedgerPosting>,
     /// The rules of the ledger.
     pub ledger: LedgerPolicy,
+    /// The key of the ticket that the settled event belongs to: with all of its events at rest, the
+    /// ticket closes.
+    pub failing: Option<String>,
 }
 
 impl Effects {
@@ -67,6 +70,7 @@ impl Effects {
             && self.tickets.is_empty()
             && self.audit.is_empty()
             && self.postings.is_empty()
+            && self.failing.is_none()
     }
 }
 
@@ -179,6 +183,14 @@ pub enum Settlement {
         /// When.
         due: DateTime<Utc>,
         /// Why it failed.
+        failure: Failure,
+    },
+    /// It could not be tried yet and is due again. Costs no attempt; where the failure's class is
+    /// deferred it counts as a deferral.
+    Deferred {
+        /// When.
+        due: DateTime<Utc>,
+        /// Why.
         failure: Failure,
     },
     /// It failed for good; a human has to look.

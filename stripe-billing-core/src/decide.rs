@@ -16,10 +16,12 @@ use crate::state::{Family, ObjectKind, ObjectRef, Patch, Record, Subject};
 
 mod audit;
 mod credits;
+mod failing;
 mod tickets;
 
 pub(crate) use credits::owed;
-pub(crate) use tickets::{dead_event, fact_differs};
+pub(crate) use failing::{Failed, LATELY, queue_paused};
+pub(crate) use tickets::fact_differs;
 
 /// What is to be done about an event.
 #[derive(Clone, Debug, PartialEq)]

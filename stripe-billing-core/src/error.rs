@@ -2,6 +2,8 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use crate::queue::ErrorClass;
+
 /// What kind of failure a [`StoreError`] is; decides whether a retry helps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -61,7 +63,19 @@ impl StoreError {
 
     /// Whether the same call may succeed later without anyone changing anything.
     pub fn is_retryable(&self) -> bool {
-        !matches!(self.kind, ErrorKind::KeyReused | ErrorKind::Corrupt | ErrorKind::Unsupported)
+        self.class() != ErrorClass::Permanent
+    }
+
+    /// What follows for work that failed with it: everything fails while the store is away, and a
+    /// failure of the work's own is transient or permanent.
+    pub fn class(&self) -> ErrorClass {
+        match self.kind {
+            ErrorKind::Unavailable | ErrorKind::Timeout => ErrorClass::Systemic,
+            ErrorKind::Conflict | ErrorKind::Other => ErrorClass::Transient,
+            ErrorKind::KeyReused | ErrorKind::Corrupt | ErrorKind::Unsupported => {
+                ErrorClass::Permanent
+            }
+        }
     }
 
     /// When the backend asked to be tried again, if it did.

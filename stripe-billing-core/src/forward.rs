@@ -9,19 +9,22 @@ use chrono::{DateTime, Utc};
 
 use crate::access::Access;
 use crate::cache::{self, Cache, CacheStats, Lookup};
-use crate::changes::Changes;
+use crate::changes::{Changes, Effects};
 use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::keys::{AccountKey, SubjectKey, Tenant};
 use crate::ledger::{Account, Answer, Entry, LedgerKey, Refusal, Request, Scope};
-use crate::notify::{EventHandler, Fact, Notification, Notifier, NotifyError, UnhandledEvents};
+use crate::notify::{
+    EventHandler, Fact, Notification, Notifier, NotifyError, TicketSink, UnhandledEvents,
+};
 use crate::queue::{ClaimRequest, Lease};
 use crate::state::Subject;
 use crate::store::{
-    AuditLine, AuditQuery, Call, CallStore, ClaimedEntry, ClaimedEvent, Commit, CreditLedger,
-    Delivery, EntryQuery, EventQuery, EventRange, EventStore, EventSummary, Inspect, LedgerTerms,
-    LoadRequest, Maintain, Outbox, Receipt, ReceivedEvent, Records, Settled, Stats, StoredEvent,
-    TicketQuery, Usage, UsageQuery,
+    Attempt, AuditLine, AuditQuery, Call, CallStore, Carried, ClaimedEntry, ClaimedEvent, Commit,
+    CreditLedger, Delivery, EntryQuery, EventQuery, EventRange, EventStore, EventSummary, Inspect,
+    KnownFailure, LedgerTerms, LoadRequest, Maintain, Operate, Order, Outbox, Paused, Receipt,
+    ReceivedEvent, Records, Settled, Stats, StoredEvent, TicketNews, TicketQuery, TicketSweep,
+    Usage, UsageQuery,
 };
 use crate::ticket::Ticket;
 
@@ -89,8 +92,25 @@ forward!(Inspect {
     fn ping() -> Result<(), StoreError>;
 });
 
+forward!(Operate {
+    fn operate(order: &Order) -> Result<Carried, StoreError>;
+    fn paused() -> Result<Option<Paused>, StoreError>;
+    fn known_failure(tenant: &Tenant, key: &str, since: DateTime<Utc>) -> Result<KnownFailure, StoreError>;
+    fn record_effects(subject: &SubjectKey, effects: &Effects, now: DateTime<Utc>) -> Result<(), StoreError>;
+    fn close_tickets(now: DateTime<Utc>) -> Result<TicketSweep, StoreError>;
+    fn ticket_news(limit: u32) -> Result<Vec<TicketNews>, StoreError>;
+    fn ticket_told(news: &TicketNews) -> Result<(), StoreError>;
+    fn release_config(configuration: &str, now: DateTime<Utc>) -> Result<u64, StoreError>;
+    fn attempts(seq: i64) -> Result<Vec<Attempt>, StoreError>;
+});
+
+forward!(TicketSink {
+    fn open(ticket: &Ticket) -> Result<(), NotifyError>;
+    fn append(ticket: &Ticket) -> Result<(), NotifyError>;
+    fn close(ticket: &Ticket) -> Result<(), NotifyError>;
+});
+
 forward!(Maintain {
-    fn requeue(range: &EventRange, now: DateTime<Utc>) -> Result<u64, StoreError>;
     fn prune(before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError>;
     fn erase(subject: &SubjectKey) -> Result<u64, StoreError>;
 });

@@ -33,10 +33,11 @@ pub use access::{Access, SubscriptionAccess};
 #[cfg(feature = "tokio")]
 pub use billing::Workers;
 pub use billing::{
-    Accepted, Billing, BillingBuilder, BuildError, CheckoutRequest, CheckoutUrl, CommandError,
-    CreditError, CustomerProfile, Hold, LedgerDifference, LedgerProof, LedgerViolation, PortalUrl,
-    Processing, ReceiveError, ReconcileError, Reconciliation, RecordChange, Replayed,
-    ReplayedEvent, Report, SellError, Spend, SpendError, Spent,
+    Accepted, Billing, BillingBuilder, BuildError, Check, CheckoutRequest, CheckoutUrl,
+    CommandError, CreditError, CustomerProfile, Hold, LedgerDifference, LedgerProof,
+    LedgerViolation, OrderError, PortalUrl, Processing, Readiness, ReceiveError, ReconcileError,
+    Reconciliation, RecordChange, Replayed, ReplayedEvent, Report, SellError, Spend, SpendError,
+    Spent,
 };
 pub use cache::{Cache, CacheStats, Lookup, NoCache, Ticket};
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -46,6 +47,7 @@ pub use error::{ErrorKind, StoreError};
 pub use keys::{AccountKey, EventKey, SubjectKey, Tenant};
 pub use memory::MemoryStore;
 pub use notify::{
-    EventHandler, Fact, LogNotifier, Notification, Notifier, NotifyError, UnhandledEvents,
+    EventHandler, Fact, LogNotifier, Notification, Notifier, NotifyError, TicketSink,
+    UnhandledEvents,
 };
 pub use secret::Secret;

@@ -1,12 +1,16 @@
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 
 use crate::domain::DomainEvent;
 use crate::keys::SubjectKey;
 use crate::notice::{Notice, NoticeDetails};
+use crate::queue::{ErrorClass, Failure};
 use crate::store::ReceivedEvent;
+use crate::ticket::Ticket;
 
 /// A notice on its way to a human. It was true a moment ago.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,27 +88,84 @@ pub trait UnhandledEvents: fmt::Debug + Send + Sync + 'static {
     async fn handle(&self, event: &ReceivedEvent) -> Result<(), NotifyError>;
 }
 
-/// Why a notice, a fact or an event could not be handed over.
+/// Takes tickets to where people work on them: a help desk, a chat, an incident tool.
+///
+/// Clauses: a change is told at least once, in the order of changes of one ticket, several at once
+/// where they come fast; the ticket's key is the idempotency key, and its count says how often what
+/// it is about has happened. Never called inside a transaction. What it refuses is told again.
+#[async_trait]
+pub trait TicketSink: fmt::Debug + Send + Sync + 'static {
+    /// A ticket opened, or opened again.
+    async fn open(&self, ticket: &Ticket) -> Result<(), NotifyError>;
+
+    /// It happened again, or more is known.
+    async fn append(&self, ticket: &Ticket) -> Result<(), NotifyError>;
+
+    /// Nothing is left to do.
+    async fn close(&self, ticket: &Ticket) -> Result<(), NotifyError>;
+}
+
+/// Why a notice, a fact or an event could not be handed over. How it was made says what follows.
 #[derive(Debug)]
 pub struct NotifyError {
-    retryable: bool,
+    class: ErrorClass,
+    retry_after: Option<Duration>,
     source: Box<dyn Error + Send + Sync>,
 }
 
 impl NotifyError {
-    /// A failure that may pass: tried again with back-off.
-    pub fn transient(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { retryable: true, source: source.into() }
+    fn new(class: ErrorClass, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { class, retry_after: None, source: source.into() }
     }
 
-    /// A failure that no retry helps.
+    /// A failure that may pass: tried again with back-off.
+    pub fn transient(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::new(ErrorClass::Transient, source)
+    }
+
+    /// Something that it needs is not there yet: tried again soon, and for ten minutes without
+    /// counting as a failed attempt.
+    pub fn not_yet(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::new(ErrorClass::Deferred, source)
+    }
+
+    /// The configuration has to change first: set aside with a ticket, and taken up by itself when
+    /// [`BillingBuilder::configuration`](crate::BillingBuilder::configuration) says that it has.
+    pub fn configuration(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::new(ErrorClass::Config, source)
+    }
+
+    /// A failure that no retry helps: set aside with a ticket.
     pub fn permanent(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { retryable: false, source: source.into() }
+        Self::new(ErrorClass::Permanent, source)
+    }
+
+    /// With the time after which the other side asked to be tried again. Honoured up to twice the
+    /// step of the schedule.
+    #[must_use]
+    pub fn with_retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
     }
 
     /// Whether trying again may help.
     pub fn is_retryable(&self) -> bool {
-        self.retryable
+        matches!(self.class, ErrorClass::Transient | ErrorClass::Deferred)
+    }
+
+    /// What kind of failure it is.
+    pub fn class(&self) -> ErrorClass {
+        self.class
+    }
+
+    /// When the other side asked to be tried again, if it did.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    pub(crate) fn failure(&self, code: &'static str) -> Failure {
+        let after = self.retry_after.and_then(|after| TimeDelta::from_std(after).ok());
+        Failure::new(self.class, code, self.to_string()).with_retry_after(after)
     }
 }
 

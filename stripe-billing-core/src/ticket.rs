@@ -42,6 +42,12 @@ words! {
         ContestedLink = "contested_link",
         /// A fact that was told came again with other content.
         FactDiffers = "fact_differs",
+        /// A message could not be handed over.
+        DeadMessage = "dead_message",
+        /// Most work fails, and the queue pauses.
+        QueuePaused = "queue_paused",
+        /// More kinds of failure in an hour than anybody reads one by one.
+        ManyFailures = "many_failures",
     }
 }
 
@@ -89,6 +95,35 @@ pub struct TicketWrite {
     pub title: String,
     /// When it has to be done, Unix seconds.
     pub due_by: Option<i64>,
+    /// What whoever takes it up has to know; kept when a later write brings none.
+    pub context: Option<TicketContext>,
+}
+
+/// What whoever takes a ticket up has to know. No personal data, no payload.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::exhaustive_structs)]
+pub struct TicketContext {
+    /// Stripe's customer whom the last of it was about.
+    pub customer: Option<String>,
+    /// The app's account, where it is known.
+    pub account: Option<String>,
+    /// The money at stake in the last of it, in minor units of `currency`.
+    pub amount: Option<i64>,
+    /// ISO code, lower case.
+    pub currency: Option<String>,
+    /// Whether the account has access meanwhile.
+    pub access: Option<bool>,
+    /// What the last failure said.
+    pub error: Option<String>,
+    /// What to do about it.
+    pub action: Option<String>,
+}
+
+impl TicketKind {
+    /// Whether it is about work that failed, and closes by itself when none of it is left.
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::DeadEvent | Self::DeadMessage | Self::ManyFailures)
+    }
 }
 
 /// A ticket as it is stored.
@@ -119,6 +154,8 @@ pub struct Ticket {
     pub due_by: Option<i64>,
     /// How often it was told.
     pub count: u32,
+    /// What whoever takes it up has to know.
+    pub context: Option<TicketContext>,
     /// When it was opened.
     pub opened_at: DateTime<Utc>,
     /// When it was last told of, or closed.

@@ -20,34 +20,32 @@ struct Queue {
     table: &'static str,
     /// The status of a claimed row.
     claimed: &'static str,
-    /// Assignments besides status, due time, epoch and worker.
-    assignments: &'static str,
-    /// Columns after `seq`, `due_at` and `epoch`, of the row `q`.
+    /// Columns after `seq`, `due_at`, `epoch` and `crashes`, of the row `q`.
     columns: &'static str,
-    /// Of those, the ones that the claim itself changes, as they are before it.
-    crashes: bool,
 }
 
 const EVENTS: Queue = Queue {
     table: "events",
     claimed: "processing",
-    // A row that is claimed while it is claimed: its lease ran out.
-    assignments: "crashes = crashes + CASE WHEN status = 'processing' THEN 1 ELSE 0 END, ",
     columns: "q.stripe_account, q.livemode, q.event_id, q.kind, q.event_type, q.api_version, \
-              q.created, q.received_at, q.payload, q.attempts",
-    crashes: true,
+              q.created, q.received_at, q.payload, q.attempts, q.deferrals",
 };
 
 const OUTBOX: Queue = Queue {
     table: "outbox",
     claimed: "sending",
-    assignments: "",
-    columns: "q.stripe_account, q.livemode, q.subject, q.fact_key, q.body, q.attempts",
-    crashes: false,
+    columns: "q.stripe_account, q.livemode, q.subject, q.fact_key, q.body, q.attempts, q.deferrals",
 };
 
+impl Queue {
+    /// Leases of the row `q` that ran out: a row that is claimed while it is claimed is one more.
+    fn crashes(&self) -> String {
+        format!("q.crashes + CASE WHEN q.status = '{}' THEN 1 ELSE 0 END", self.claimed)
+    }
+}
+
 /// Where the queue's own columns begin.
-const OWN: usize = 3;
+const OWN: usize = 4;
 
 pub(crate) async fn events(
     db: &Db,
@@ -131,27 +129,26 @@ async fn claim(
 
 /// Postgres: one statement. The limit is part of its text, so that the planner knows that the rows
 /// are few and goes by the index; a worker claims with the same limit every time.
+///
+/// All that are due are locked, and then the first alone or all that never crashed: the others are
+/// free again when the statement ends.
 async fn claim_at_once(
     db: &Db,
     queue: &Queue,
     request: &ClaimRequest,
 ) -> Result<Vec<QueryResult>, StoreError> {
-    let Queue { table, claimed, columns, crashes, .. } = queue;
-    let limit = request.limit;
-    let (count, counted) = if *crashes {
-        (
-            "crashes = q.crashes + CASE WHEN q.status = 'processing' THEN 1 ELSE 0 END, ",
-            ", q.crashes",
-        )
-    } else {
-        ("", "")
-    };
+    let Queue { table, claimed, columns } = queue;
+    let (limit, crashes) = (request.limit, queue.crashes());
     let sql = db.render(&format!(
-        "WITH due AS MATERIALIZED (SELECT seq, due_at FROM {{p}}{table} WHERE due_at <= ? \
-         ORDER BY due_at, seq LIMIT {limit} FOR UPDATE SKIP LOCKED) \
-         UPDATE {{p}}{table} q SET status = '{claimed}', {count}due_at = ?, epoch = q.epoch + 1, \
-         worker = ? FROM due WHERE q.seq = due.seq \
-         RETURNING q.seq, due.due_at, q.epoch, {columns}{counted}"
+        "WITH ready AS MATERIALIZED (SELECT q.seq, q.due_at, {crashes} AS crashes \
+         FROM {{p}}{table} q WHERE q.due_at <= ? \
+         ORDER BY q.due_at, q.seq LIMIT {limit} FOR UPDATE SKIP LOCKED), \
+         first AS (SELECT seq, crashes FROM ready ORDER BY due_at, seq LIMIT 1), \
+         due AS (SELECT r.seq, r.due_at, r.crashes FROM ready r, first f \
+         WHERE CASE WHEN f.crashes > 0 THEN r.seq = f.seq ELSE r.crashes = 0 END) \
+         UPDATE {{p}}{table} q SET status = '{claimed}', crashes = due.crashes, due_at = ?, \
+         epoch = q.epoch + 1, worker = ? FROM due WHERE q.seq = due.seq \
+         RETURNING q.seq, due.due_at, q.epoch, q.crashes, {columns}"
     ));
     let values = vec![
         db::micros(request.now).into(),
@@ -161,30 +158,25 @@ async fn claim_at_once(
     db.query(db.writer(), sql, values).await
 }
 
-/// MySQL and SQLite: select, then update what was selected, in one transaction.
+/// MySQL and SQLite: select, then update what was chosen of it, in one transaction.
 async fn claim_locked(
     db: &Db,
     queue: &Queue,
     request: &ClaimRequest,
 ) -> Result<Vec<QueryResult>, StoreError> {
-    let Queue { table, claimed, assignments, columns, crashes } = queue;
+    let Queue { table, claimed, columns } = queue;
     // Without the index in force a small table would be scanned, and all of it locked.
     let (index, locking) = match db.dialect {
         Dialect::Mysql => (format!(" FORCE INDEX ({{p}}{table}_due)"), " FOR UPDATE SKIP LOCKED"),
         Dialect::Sqlite | Dialect::Postgres => (String::new(), ""),
     };
-    let counted = if *crashes {
-        ", q.crashes + CASE WHEN q.status = 'processing' THEN 1 ELSE 0 END"
-    } else {
-        ""
-    };
-    let limit = request.limit;
+    let (limit, crashes) = (request.limit, queue.crashes());
     let select = db.render(&format!(
-        "SELECT q.seq, q.due_at, q.epoch + 1, {columns}{counted} FROM {{p}}{table} q{index} \
+        "SELECT q.seq, q.due_at, q.epoch + 1, {crashes}, {columns} FROM {{p}}{table} q{index} \
          WHERE q.due_at <= ? ORDER BY q.due_at, q.seq LIMIT {limit}{locking}"
     ));
     let tx = db.begin().await?;
-    let rows = db.query(&tx, select, vec![db::micros(request.now).into()]).await?;
+    let rows = chosen(db.query(&tx, select, vec![db::micros(request.now).into()]).await?)?;
     if rows.is_empty() {
         db::rollback(tx).await?;
         return Ok(rows);
@@ -200,12 +192,26 @@ async fn claim_locked(
         values.resize(places + 2, last);
     }
     let update = db.render(&format!(
-        "UPDATE {{p}}{table} SET {assignments}status = '{claimed}', due_at = ?, \
-         epoch = epoch + 1, worker = ? WHERE seq IN ({})",
+        "UPDATE {{p}}{table} SET crashes = crashes + CASE WHEN status = '{claimed}' THEN 1 ELSE 0 \
+         END, status = '{claimed}', due_at = ?, epoch = epoch + 1, worker = ? WHERE seq IN ({})",
         repeated("?", ", ", places)
     ));
     db.execute(&tx, update, values).await?;
     db.commit(tx).await?;
+    Ok(rows)
+}
+
+/// The first alone if it ever crashed, and otherwise those that never did.
+fn chosen(mut rows: Vec<QueryResult>) -> Result<Vec<QueryResult>, StoreError> {
+    let crashed: Vec<bool> =
+        rows.iter().map(|row| Ok(column::<i64>(row, 3)? > 0)).collect::<Result<_, StoreError>>()?;
+    match crashed.first() {
+        Some(true) => rows.truncate(1),
+        _ => {
+            let mut crashed = crashed.into_iter();
+            rows.retain(|_| crashed.next() == Some(false));
+        }
+    }
     Ok(rows)
 }
 
@@ -238,7 +244,8 @@ fn event(row: &QueryResult) -> Result<ClaimedEvent, StoreError> {
             payload: column::<Vec<u8>>(row, OWN + 8)?.into(),
         },
         attempts: db::count(row, OWN + 9)?,
-        crashes: db::count(row, OWN + 10)?,
+        deferrals: db::count(row, OWN + 10)?,
+        crashes: db::count(row, 3)?,
     })
 }
 
@@ -255,5 +262,7 @@ fn fact(row: &QueryResult) -> Result<ClaimedEntry, StoreError> {
         subject: SubjectKey { tenant: db::tenant(row, OWN)?, id: column(row, OWN + 2)? },
         account: None,
         attempts: db::count(row, OWN + 5)?,
+        deferrals: db::count(row, OWN + 6)?,
+        crashes: db::count(row, 3)?,
     })
 }

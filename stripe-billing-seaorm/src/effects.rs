@@ -38,7 +38,8 @@ pub(crate) struct FactRow<'a> {
 impl<'a> EffectRows<'a> {
     pub(crate) fn new(effects: &'a Effects, now: DateTime<Utc>) -> Result<Self, StoreError> {
         // Whole, so that a new kind of effect does not compile until it is written here.
-        let Effects { outbox, shadow, tickets, audit, postings, ledger } = effects;
+        // Whose event it is goes with the settlement.
+        let Effects { outbox, shadow, tickets, audit, postings, ledger, failing: _ } = effects;
         let mut known: BTreeMap<&str, &OutboxEntry> = BTreeMap::new();
         for entry in outbox {
             // Of two of one key the first holds.
@@ -200,7 +201,9 @@ impl<'a> EffectRows<'a> {
         subject: &SubjectColumns,
         write: &TicketWrite,
     ) -> Result<(), StoreError> {
-        let TicketWrite { key, kind, priority, open, object, event, title, due_by } = write;
+        let TicketWrite { key, kind, priority, open, object, event, title, due_by, context } =
+            write;
+        let context = context.as_ref().map(serde_json::to_string).transpose().map_err(corrupt)?;
         let [account, livemode, id] = subject;
         let told = [
             db::text(kind.as_str()),
@@ -211,6 +214,7 @@ impl<'a> EffectRows<'a> {
             db::optional(event.as_deref()),
             db::text(title),
             (*due_by).into(),
+            db::optional(context.as_deref()),
             self.now(),
         ];
         let place = [account.clone(), livemode.clone(), db::text(key)];

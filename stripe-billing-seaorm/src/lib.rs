@@ -36,6 +36,7 @@ mod ledger;
 mod load;
 mod maintain;
 mod migrate;
+mod orders;
 mod settle;
 mod shared_error;
 mod sql;
@@ -44,6 +45,7 @@ mod store;
 #[allow(clippy::unwrap_used, dead_code)]
 #[path = "../tests/sql/support.rs"]
 mod support;
+mod tickets;
 mod url;
 
 /// As the integration tests call it, with which the unit tests share their databases.

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, Utc};
-use sea_orm::Value;
+use sea_orm::{DatabaseTransaction, Value};
 use stripe_billing_core::store::EventRange;
 use stripe_billing_core::{StoreError, SubjectKey};
 
@@ -34,15 +34,17 @@ fn empty(dialect: Dialect) -> &'static str {
 /// One statement. The condition is repeated outside, for rows that were claimed while it waited.
 pub(crate) async fn requeue(
     db: &Db,
+    tx: &DatabaseTransaction,
     range: &EventRange,
     now: DateTime<Utc>,
 ) -> Result<u64, StoreError> {
     let limit = range.limit.min(inspect::MAX_RANGE);
-    let at_rest = "status IN ('processed', 'ignored', 'parked', 'dead')";
+    let at_rest = "status IN ('processed', 'ignored', 'parked', 'dead', 'resolved', 'dismissed')";
     let (mut filter, order) = inspect::range(db.dialect, range);
     filter.and(at_rest);
     filter.and(has_payload(db.dialect));
-    let set = "SET status = 'received', due_at = ?, attempts = 0, crashes = 0, reason = NULL";
+    let set = "SET status = 'received', due_at = ?, attempts = 0, deferrals = 0, \
+               crashes = 0, reason = NULL";
     let conditions = &filter.conditions;
     let sql = match db.dialect {
         Dialect::Mysql => {
@@ -55,7 +57,7 @@ pub(crate) async fn requeue(
     };
     let mut values = vec![db::micros(now).into()];
     values.extend(filter.values);
-    db.execute(db.writer(), db.render(&sql), values).await
+    db.execute(tx, db.render(&sql), values).await
 }
 
 /// Goes through the table in rounds, each call from where the last one of this process ended, so

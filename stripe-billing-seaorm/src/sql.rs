@@ -23,6 +23,12 @@ pub(crate) struct Sql {
     pub(crate) settle_committed: String,
     /// Whom an event is about.
     pub(crate) event_subject: String,
+    /// Whom a message is about.
+    pub(crate) fact_subject: String,
+    /// Keeps a failed attempt, with who tried.
+    pub(crate) note_attempt: String,
+    /// Whether operators have paused the queue.
+    pub(crate) paused: String,
     /// Flags an event that came again with other content.
     pub(crate) flag_event: String,
     /// Whether anything in the inbox is due.
@@ -86,7 +92,8 @@ impl Sql {
             settle: render(
                 "UPDATE {p}events SET status = ?, due_at = ?, attempts = attempts + ?, \
                  reason = ?, message = COALESCE(?, message), \
-                 error_class = COALESCE(?, error_class), subject = COALESCE(?, subject) \
+                 error_class = COALESCE(?, error_class), deferrals = deferrals + ?, \
+                 ticket = COALESCE(?, ticket), subject = COALESCE(?, subject) \
                  WHERE seq = ? AND epoch = ? AND status = 'processing'",
             ),
             settle_committed: render(
@@ -99,6 +106,14 @@ impl Sql {
                 "SELECT stripe_account, livemode, COALESCE(subject, event_id) FROM {p}events \
                  WHERE seq = ?",
             ),
+            fact_subject: render(
+                "SELECT stripe_account, livemode, subject FROM {p}outbox WHERE seq = ?",
+            ),
+            note_attempt: render(
+                "INSERT INTO {p}attempts (event_seq, at, class, code, message, worker) \
+                 SELECT seq, ?, ?, ?, ?, worker FROM {p}events WHERE seq = ?",
+            ),
+            paused: render("SELECT value FROM {p}switches WHERE name = 'paused'"),
             flag_event: render(
                 "UPDATE {p}events SET differs = TRUE \
                  WHERE stripe_account = ? AND livemode = ? AND event_id = ?",
@@ -141,8 +156,9 @@ impl Sql {
             close_ticket: render(&tell_ticket("'resolved'")),
             open_ticket: render(&format!(
                 "INSERT INTO {{p}}tickets (stripe_account, livemode, ticket_key, type, priority, \
-                 subject, object_kind, object_id, event, title, due_by, updated_at, opened_at, \
-                 status, count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open', 1){ignore}"
+                 subject, object_kind, object_id, event, title, due_by, context, updated_at, \
+                 opened_at, status, count) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open', 1){ignore}"
             )),
             insert_call: render(&format!(
                 "INSERT INTO {{p}}calls (call_key, generation, fingerprint, started_at) \
@@ -218,7 +234,8 @@ impl Sql {
 
 /// What operators see of an event.
 pub(crate) const EVENT_SUMMARY: &str = "seq, stripe_account, livemode, event_id, event_type, \
-     status, reason, message, subject, created, received_at, attempts, differs, anomalies";
+     status, reason, message, subject, created, received_at, attempts, differs, anomalies, \
+     error_class, ticket, due_at, crashes";
 
 /// What is stored of it besides.
 pub(crate) const EVENT_BODY: &str = "kind, api_version, payload";
@@ -229,14 +246,25 @@ const MAX_RECORDS: u32 = 10_000;
 /// As far as the items of a status are counted: an exact number of more is worth no one's wait.
 const MAX_COUNT: u32 = 1_000_000;
 
-const EVENT_STATUSES: [&str; 7] =
-    ["received", "processing", "retry_wait", "parked", "processed", "ignored", "dead"];
+const EVENT_STATUSES: [&str; 10] = [
+    "received",
+    "processing",
+    "retry_wait",
+    "deferred",
+    "parked",
+    "processed",
+    "ignored",
+    "dead",
+    "resolved",
+    "dismissed",
+];
 const OUTBOX_STATUSES: [&str; 6] = ["pending", "sending", "done", "dropped", "dead", "shadow"];
 
 fn tell_ticket(status: &str) -> String {
     format!(
         "UPDATE {{p}}tickets SET type = ?, priority = ?, subject = ?, object_kind = ?, \
-         object_id = ?, event = ?, title = ?, due_by = ?, updated_at = ?, count = count + 1, \
+         object_id = ?, event = ?, title = ?, due_by = ?, context = COALESCE(?, context), \
+         updated_at = ?, count = count + 1, revision = revision + 1, \
          status = {status} WHERE stripe_account = ? AND livemode = ? AND ticket_key = ?"
     )
 }

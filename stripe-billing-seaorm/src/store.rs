@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use stripe_billing_core::changes::Changes;
+use stripe_billing_core::changes::{Changes, Effects};
 use stripe_billing_core::queue::{ClaimRequest, Lease};
 use stripe_billing_core::state::Subject;
 use stripe_billing_core::store::{
-    AuditLine, AuditQuery, Call, CallStore, ClaimedEntry, ClaimedEvent, Commit, Delivery,
-    EventQuery, EventRange, EventStore, EventSummary, Inspect, LoadRequest, Maintain, Outbox,
-    Receipt, ReceivedEvent, Records, Settled, Stats, StoredEvent, TicketQuery,
+    Attempt, AuditLine, AuditQuery, Call, CallStore, Carried, ClaimedEntry, ClaimedEvent, Commit,
+    Delivery, EventQuery, EventRange, EventStore, EventSummary, Inspect, KnownFailure, LoadRequest,
+    Maintain, Operate, Order, Outbox, Paused, Receipt, ReceivedEvent, Records, Settled, Stats,
+    StoredEvent, TicketNews, TicketQuery, TicketSweep,
 };
 use stripe_billing_core::ticket::Ticket;
 use stripe_billing_core::{AccountKey, ErrorKind, StoreError, SubjectKey, Tenant};
@@ -21,7 +22,7 @@ use crate::db::{self, Db};
 use crate::error::ConnectError;
 use crate::intake::Intake;
 use crate::ledger::Desks;
-use crate::{calls, claim, commit, inspect, load, maintain, migrate, settle};
+use crate::{calls, claim, commit, inspect, load, maintain, migrate, orders, settle, tickets};
 
 /// Storage on SQLite, Postgres or MySQL/MariaDB. Clones share their connections.
 ///
@@ -124,9 +125,9 @@ impl Outbox for SeaOrmStore {
         &self,
         leases: &[Lease],
         delivery: &Delivery,
-        _now: DateTime<Utc>,
+        now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
-        settle::facts(&self.db, leases, delivery).await
+        settle::facts(&self.db, leases, delivery, now).await
     }
 }
 
@@ -216,15 +217,66 @@ impl Inspect for SeaOrmStore {
 
 #[async_trait]
 impl Maintain for SeaOrmStore {
-    async fn requeue(&self, range: &EventRange, now: DateTime<Utc>) -> Result<u64, StoreError> {
-        maintain::requeue(&self.db, range, now).await
-    }
-
     async fn prune(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
         maintain::prune(&self.db, before, limit).await
     }
 
     async fn erase(&self, subject: &SubjectKey) -> Result<u64, StoreError> {
         maintain::erase(&self.db, subject).await
+    }
+}
+
+#[async_trait]
+impl Operate for SeaOrmStore {
+    async fn operate(&self, order: &Order) -> Result<Carried, StoreError> {
+        orders::operate(&self.db, order).await
+    }
+
+    async fn paused(&self) -> Result<Option<Paused>, StoreError> {
+        orders::paused(&self.db).await
+    }
+
+    async fn known_failure(
+        &self,
+        tenant: &Tenant,
+        key: &str,
+        since: DateTime<Utc>,
+    ) -> Result<KnownFailure, StoreError> {
+        tickets::known_failure(&self.db, tenant, key, since).await
+    }
+
+    async fn record_effects(
+        &self,
+        subject: &SubjectKey,
+        effects: &Effects,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let recorded = tickets::record(&self.db, subject, effects, now).await;
+        self.desks.forget(effects.postings.iter().map(|posting| &posting.key));
+        recorded
+    }
+
+    async fn close_tickets(&self, now: DateTime<Utc>) -> Result<TicketSweep, StoreError> {
+        tickets::close(&self.db, now).await
+    }
+
+    async fn ticket_news(&self, limit: u32) -> Result<Vec<TicketNews>, StoreError> {
+        tickets::news(&self.db, limit).await
+    }
+
+    async fn ticket_told(&self, news: &TicketNews) -> Result<(), StoreError> {
+        tickets::told(&self.db, news).await
+    }
+
+    async fn release_config(
+        &self,
+        configuration: &str,
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        orders::release_config(&self.db, configuration, now).await
+    }
+
+    async fn attempts(&self, seq: i64) -> Result<Vec<Attempt>, StoreError> {
+        tickets::attempts(&self.db, seq).await
     }
 }

@@ -6,15 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use stripe_billing_core::changes::Changes;
+use stripe_billing_core::changes::{Changes, Effects};
 use stripe_billing_core::ledger::{Account, Answer, Entry, LedgerKey, Refusal, Request, Scope};
 use stripe_billing_core::queue::{ClaimRequest, Lease};
 use stripe_billing_core::state::Subject;
 use stripe_billing_core::store::{
-    AuditLine, AuditQuery, Call, CallStore, ClaimedEntry, ClaimedEvent, Commit, CreditLedger,
-    Delivery, EntryQuery, EventQuery, EventRange, EventStore, EventSummary, Inspect, LedgerTerms,
-    LoadRequest, Maintain, Outbox, Receipt, ReceivedEvent, Records, Settled, Stats, Store,
-    StoredEvent, TicketQuery, Usage, UsageQuery,
+    Attempt, AuditLine, AuditQuery, Call, CallStore, Carried, ClaimedEntry, ClaimedEvent, Commit,
+    CreditLedger, Delivery, EntryQuery, EventQuery, EventRange, EventStore, EventSummary, Inspect,
+    KnownFailure, LedgerTerms, LoadRequest, Maintain, Operate, Order, Outbox, Paused, Receipt,
+    ReceivedEvent, Records, Settled, Stats, Store, StoredEvent, TicketNews, TicketQuery,
+    TicketSweep, Usage, UsageQuery,
 };
 use stripe_billing_core::ticket::Ticket;
 use stripe_billing_core::{AccountKey, ErrorKind, StoreError, SubjectKey, Tenant};
@@ -377,10 +378,6 @@ impl<S: Store> Inspect for FaultyStore<S> {
 
 #[async_trait]
 impl<S: Store> Maintain for FaultyStore<S> {
-    async fn requeue(&self, range: &EventRange, now: DateTime<Utc>) -> Result<u64, StoreError> {
-        self.call("requeue", self.inner.requeue(range, now)).await
-    }
-
     async fn prune(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
         self.call("prune", self.inner.prune(before, limit)).await
     }
@@ -390,12 +387,67 @@ impl<S: Store> Maintain for FaultyStore<S> {
     }
 }
 
+#[async_trait]
+impl<S: Store> Operate for FaultyStore<S> {
+    async fn operate(&self, order: &Order) -> Result<Carried, StoreError> {
+        self.call("operate", self.inner.operate(order)).await
+    }
+
+    async fn paused(&self) -> Result<Option<Paused>, StoreError> {
+        self.call("paused", self.inner.paused()).await
+    }
+
+    async fn known_failure(
+        &self,
+        tenant: &Tenant,
+        key: &str,
+        since: DateTime<Utc>,
+    ) -> Result<KnownFailure, StoreError> {
+        self.call("known_failure", self.inner.known_failure(tenant, key, since)).await
+    }
+
+    async fn record_effects(
+        &self,
+        subject: &SubjectKey,
+        effects: &Effects,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        self.call("record_effects", self.inner.record_effects(subject, effects, now)).await
+    }
+
+    async fn close_tickets(&self, now: DateTime<Utc>) -> Result<TicketSweep, StoreError> {
+        self.call("close_tickets", self.inner.close_tickets(now)).await
+    }
+
+    async fn ticket_news(&self, limit: u32) -> Result<Vec<TicketNews>, StoreError> {
+        self.call("ticket_news", self.inner.ticket_news(limit)).await
+    }
+
+    async fn ticket_told(&self, news: &TicketNews) -> Result<(), StoreError> {
+        self.call("ticket_told", self.inner.ticket_told(news)).await
+    }
+
+    async fn release_config(
+        &self,
+        configuration: &str,
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        self.call("release_config", self.inner.release_config(configuration, now)).await
+    }
+
+    async fn attempts(&self, seq: i64) -> Result<Vec<Attempt>, StoreError> {
+        self.call("attempts", self.inner.attempts(seq)).await
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use stripe_billing_core::MemoryStore;
 
     use super::*;
-    use crate::conformance::sample::{at, claiming, event};
+    use stripe_billing_core::store::Verb;
+
+    use crate::conformance::sample::{at, claiming, event, ordering};
 
     fn faulty() -> (FaultyStore<MemoryStore>, Faults) {
         let faults = Faults::new();
@@ -454,11 +506,13 @@ mod tests {
             store.stored_events(&range).await.is_err(),
             store.tickets(&TicketQuery::default()).await.is_err(),
             store.audit(&AuditQuery::default()).await.is_err(),
-            store.requeue(&range, at(0)).await.is_err(),
+            store.operate(&ordering(Verb::Pause, "req_1", 0)).await.is_err(),
+            store.paused().await.is_err(),
+            store.close_tickets(at(0)).await.is_err(),
             store.prune(at(0), 1).await.is_err(),
             store.erase(&key).await.is_err(),
         ];
-        assert_eq!(failed, [true; 9]);
+        assert_eq!(failed, [true; 11]);
         let methods = [
             "subject",
             "notices",
@@ -466,7 +520,9 @@ mod tests {
             "stored_events",
             "tickets",
             "audit",
-            "requeue",
+            "operate",
+            "paused",
+            "close_tickets",
             "prune",
             "erase",
         ];

@@ -1,5 +1,6 @@
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use chrono::TimeDelta;
 
@@ -7,7 +8,8 @@ use super::{Billing, Inner, flight};
 use crate::cache::{Cache, NoCache};
 use crate::catalog::Catalog;
 use crate::clock::{Clock, SystemClock};
-use crate::notify::{EventHandler, LogNotifier, Notifier, UnhandledEvents};
+use crate::digest;
+use crate::notify::{EventHandler, LogNotifier, Notifier, TicketSink, UnhandledEvents};
 use crate::queue::Backoff;
 use crate::store::Store;
 use crate::stripe::StripeApi;
@@ -38,6 +40,8 @@ pub struct BillingBuilder {
     notifier: Arc<dyn Notifier>,
     handler: Arc<dyn EventHandler>,
     unhandled: Option<Arc<dyn UnhandledEvents>>,
+    tickets: Option<Arc<dyn TicketSink>>,
+    configuration: Option<String>,
     retention: Option<TimeDelta>,
     shadow: bool,
     stripe: Option<Arc<dyn StripeApi>>,
@@ -85,6 +89,8 @@ impl BillingBuilder {
             notifier: Arc::new(LogNotifier),
             handler: Arc::new(LogNotifier),
             unhandled: None,
+            tickets: None,
+            configuration: None,
             retention: None,
             shadow: false,
             stripe: None,
@@ -151,6 +157,20 @@ impl BillingBuilder {
     /// unless it is set.
     pub fn on_unhandled(mut self, handler: impl UnhandledEvents) -> Self {
         self.unhandled = Some(Arc::new(handler));
+        self
+    }
+
+    /// Where tickets are told of, besides the notices to operators: a help desk, a chat, an incident
+    /// tool. They are kept and listed whether it is set or not.
+    pub fn tickets(mut self, sink: impl TicketSink) -> Self {
+        self.tickets = Some(Arc::new(sink));
+        self
+    }
+
+    /// A version of whatever handlers and notifiers are configured with: when it, the catalog or the
+    /// Stripe key is another one than before, what failed for its configuration is tried again.
+    pub fn configuration(mut self, version: impl Into<String>) -> Self {
+        self.configuration = Some(version.into());
         self
     }
 
@@ -240,6 +260,9 @@ impl BillingBuilder {
             mistakes.sort();
             return Err(BuildError { mistakes });
         };
+        let stripe = self.stripe.as_ref().and_then(|stripe| stripe.configuration());
+        let configuration =
+            digest::fingerprint(&(catalog.fingerprint(), stripe, self.configuration));
         Ok(Billing {
             inner: Arc::new(Inner {
                 store: self.store,
@@ -249,6 +272,8 @@ impl BillingBuilder {
                 notifier: self.notifier,
                 handler: self.handler,
                 unhandled: self.unhandled,
+                tickets: self.tickets,
+                configuration,
                 retention: self.retention,
                 shadow: self.shadow,
                 stripe: self.stripe,
@@ -262,6 +287,9 @@ impl BillingBuilder {
                 backoff: self.backoff,
                 max_body: self.max_body,
                 flights: flight::Flights::default(),
+                breaker: Mutex::default(),
+                paused: Mutex::default(),
+                has_tickets: AtomicBool::new(true),
                 #[cfg(feature = "tokio")]
                 signals: super::worker::Signals::default(),
             }),

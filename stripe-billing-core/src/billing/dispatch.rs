@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::guard::guarded;
 use super::process::Report;
 use super::{Billing, observe};
 use crate::changes::Message;
@@ -8,12 +9,14 @@ use crate::error::StoreError;
 use crate::keys::Tenant;
 use crate::notice::{NoticeDetails, account_of};
 use crate::notify::{Fact, Notification};
-use crate::queue::{ErrorClass, Failure, Lease};
+use crate::queue::{ErrorClass, Failure, Lease, MAX_CRASHES};
 use crate::state::{ObjectRef, Subject};
 use crate::store::{ClaimedEntry, Delivery, LoadRequest};
 
-/// The code of a fact that the notifier did not take.
+/// The code of a notice that the notifier did not take.
 const NOTIFIER_FAILED: &str = "notifier_failed";
+/// The code of a fact that the app's handler did not take.
+const HANDLER_FAILED: &str = "handler_failed";
 /// How long a fact that was handed over may wait for others to be settled with: what a crash in
 /// between hands over again.
 const SETTLE_AFTER: Duration = Duration::from_millis(250);
@@ -23,6 +26,9 @@ impl Billing {
     /// went well is settled together, at the latest after [`SETTLE_AFTER`].
     pub(super) async fn dispatch_batch(&self) -> Result<Report, StoreError> {
         let mut report = Report::default();
+        if self.is_paused().await? {
+            return Ok(report);
+        }
         let (mut done, mut since) = (Vec::new(), Instant::now());
         let batch = self.inner.store.claim_outbox(&self.claim_request()).await?;
         let mut known = self.about(&batch).await?;
@@ -53,7 +59,8 @@ impl Billing {
             Delivery::Done => "done",
             Delivery::Dropped => "dropped",
             Delivery::Retry { .. } => "retry",
-            Delivery::Dead(_) => "dead",
+            Delivery::Deferred { .. } => "deferred",
+            Delivery::Dead { .. } => "dead",
         };
         let now = self.inner.clock.now();
         let settled = self.inner.store.settle_outbox(leases, delivery, now).await?;
@@ -66,9 +73,14 @@ impl Billing {
         claimed: &ClaimedEntry,
         known: &[Subject],
     ) -> Result<Delivery, StoreError> {
+        if claimed.crashes >= MAX_CRASHES {
+            let message = format!("the lease ran out {} times without a result", claimed.crashes);
+            let failure = Failure::new(ErrorClass::Poison, "lease_lost", message);
+            return self.fail_message(claimed, failure).await;
+        }
         let (key, subject) = (claimed.entry.key.clone(), claimed.subject.clone());
         let account = claimed.account.clone().or_else(|| account_of(&subject));
-        let handed_over = match (&claimed.entry.message, account) {
+        let taken = match (&claimed.entry.message, account) {
             (Message::Notice(notice), account) => {
                 // A payment may have gone through since it failed.
                 let now = self.inner.clock.now();
@@ -81,27 +93,23 @@ impl Billing {
                 let details = NoticeDetails::of(notice, about, &self.inner.catalog, now);
                 let notice = notice.clone();
                 let told = Notification { key, subject, account, notice, details };
-                self.inner.notifier.notify(&told).await
+                guarded(self.inner.notifier.notify(&told), NOTIFIER_FAILED).await
             }
             (Message::Event(event), Some(account)) => {
                 let event = event.clone();
-                self.inner.handler.handle(&Fact { key, subject, account, event }).await
+                let fact = Fact { key, subject, account, event };
+                guarded(self.inner.handler.handle(&fact), HANDLER_FAILED).await
             }
             // Facts are only written for linked subjects, and a link never goes away.
             (Message::Event(_), None) => {
                 let message = "the subject's account was not found";
-                return Ok(self.retry(claimed, "unlinked", message));
+                Err(Failure::new(ErrorClass::Transient, "unlinked", message))
             }
         };
-        let Err(error) = handed_over else {
-            return Ok(Delivery::Done);
-        };
-        if error.is_retryable() {
-            return Ok(self.retry(claimed, NOTIFIER_FAILED, &error.to_string()));
+        match taken {
+            Ok(()) => Ok(Delivery::Done),
+            Err(failure) => self.fail_message(claimed, failure).await,
         }
-        tracing::error!(key = claimed.entry.key, "a message is given up: {error}");
-        let failure = Failure::new(ErrorClass::Permanent, NOTIFIER_FAILED, error.to_string());
-        Ok(Delivery::Dead(failure))
     }
 
     /// What notices are about, read at once: they are told only while they are true.
@@ -122,16 +130,5 @@ impl Billing {
             known.extend(self.inner.store.load(&request).await?);
         }
         Ok(known)
-    }
-
-    /// Tries again later, unless the attempts are used up.
-    fn retry(&self, claimed: &ClaimedEntry, code: &'static str, message: &str) -> Delivery {
-        let delay = self.inner.backoff.delay(&claimed.entry.key, claimed.attempts + 1);
-        tracing::warn!(key = claimed.entry.key, retry = delay.is_some(), "{message}");
-        let failure = Failure::new(ErrorClass::Transient, code, message);
-        match delay {
-            Some(delay) => Delivery::Retry { due: self.inner.clock.now() + delay, failure },
-            None => Delivery::Dead(failure),
-        }
     }
 }

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::Billing;
 use super::batch::Read;
 use crate::changes::{IgnoreReason, Settlement};
+use crate::error::StoreError;
 use crate::keys::Tenant;
-use crate::queue::{ErrorClass, Failure};
+use crate::queue::Failure;
 use crate::state::{Anchor, Family, Name, Patch, Record};
 use crate::stripe::{
     Event, ListActiveEntitlements, ListInvoicePayments, ListOf, Resource, StripeApi, StripeError,
@@ -25,18 +26,21 @@ const PAGE: u8 = 100;
 pub(super) enum Undecided {
     /// It ends like this.
     Settled(Settlement),
-    /// Stripe did not answer.
+    /// It failed: what was asked did not answer, or a rule or a handler refused it.
     Failed(Failure),
+    /// The store did.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Undecided {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
 }
 
 impl From<StripeError> for Undecided {
     fn from(error: StripeError) -> Self {
-        let class = match error.kind() {
-            _ if error.is_retryable() => ErrorClass::Transient,
-            StripeErrorKind::Authentication | StripeErrorKind::Permission => ErrorClass::Config,
-            _ => ErrorClass::Permanent,
-        };
-        Self::Failed(Failure::new(class, "stripe_failed", error.to_string()))
+        Self::Failed(Failure::new(error.class(), "stripe_failed", error.to_string()))
     }
 }
 
@@ -82,13 +86,7 @@ impl Billing {
     }
 
     async fn has_received(&self, tenant: &Tenant, id: &str) -> Result<bool, Undecided> {
-        let events = self.inner.store.events_by_id(id).await.map_err(|error| {
-            Undecided::Failed(Failure::new(
-                ErrorClass::Transient,
-                "store_failed",
-                error.to_string(),
-            ))
-        })?;
+        let events = self.inner.store.events_by_id(id).await?;
         Ok(events.iter().any(|event| event.summary.key.tenant == *tenant))
     }
 

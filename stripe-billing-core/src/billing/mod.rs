@@ -9,13 +9,17 @@ mod command;
 mod credits;
 mod customer;
 mod dispatch;
+mod failure;
 mod flight;
+mod guard;
 mod intake;
 mod lookup;
 mod observe;
 mod operate;
+mod orders;
 mod process;
 mod read;
+mod ready;
 mod reconcile;
 mod replay;
 mod retention;
@@ -24,7 +28,9 @@ mod spend;
 mod worker;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use chrono::TimeDelta;
 
@@ -34,8 +40,8 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::keys::AccountKey;
-use crate::notify::{EventHandler, Notifier, UnhandledEvents};
-use crate::queue::Backoff;
+use crate::notify::{EventHandler, Notifier, TicketSink, UnhandledEvents};
+use crate::queue::{Backoff, Breaker};
 use crate::store::Store;
 use crate::stripe::StripeApi;
 use crate::webhook::SignatureVerifier;
@@ -46,7 +52,9 @@ pub use command::CommandError;
 pub use credits::{CreditError, LedgerProof, LedgerViolation};
 pub use customer::CustomerProfile;
 pub use intake::{Accepted, ReceiveError};
+pub use orders::OrderError;
 pub use process::Report;
+pub use ready::{Check, Readiness};
 pub use reconcile::{LedgerDifference, ReconcileError, Reconciliation};
 pub use replay::{RecordChange, Replayed, ReplayedEvent};
 pub use spend::{Hold, Spend, SpendError, Spent};
@@ -79,6 +87,8 @@ struct Inner {
     notifier: Arc<dyn Notifier>,
     handler: Arc<dyn EventHandler>,
     unhandled: Option<Arc<dyn UnhandledEvents>>,
+    tickets: Option<Arc<dyn TicketSink>>,
+    configuration: String,
     retention: Option<TimeDelta>,
     shadow: bool,
     stripe: Option<Arc<dyn StripeApi>>,
@@ -92,6 +102,11 @@ struct Inner {
     backoff: Backoff,
     max_body: usize,
     flights: flight::Flights<(AccountKey, Ticket), Result<Arc<Access>, Arc<StoreError>>>,
+    breaker: Mutex<Breaker>,
+    /// When operators' pause was last read, and whether there was one.
+    paused: Mutex<Option<(Instant, bool)>>,
+    /// Whether there may be open tickets of failures.
+    has_tickets: AtomicBool,
     #[cfg(feature = "tokio")]
     signals: worker::Signals,
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::queue::ErrorClass;
+
 /// Deliveries by result: `stored`, `duplicate`, `rejected`, `unavailable`.
 pub(super) fn received(result: &'static str, took: Duration) {
     metrics::counter!("stripe_billing_webhook_received_total", "result" => result).increment(1);
@@ -37,4 +39,15 @@ pub(super) fn delivered(outcome: &'static str, facts: u64) {
 /// Access look-ups by where the answer came from: `cache` or `store`.
 pub(super) fn looked_up(source: &'static str) {
     metrics::counter!("stripe_billing_access_total", "source" => source).increment(1);
+}
+
+/// Failed attempts by class.
+pub(super) fn failed(class: ErrorClass) {
+    let class = class.as_str();
+    metrics::counter!("stripe_billing_failures_total", "class" => class).increment(1);
+}
+
+/// Whether the queue pauses because most work fails: 1 or 0.
+pub(super) fn queue_paused(paused: bool) {
+    metrics::gauge!("stripe_billing_queue_paused").set(if paused { 1.0 } else { 0.0 });
 }

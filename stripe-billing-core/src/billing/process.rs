@@ -2,24 +2,22 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
+use chrono::TimeDelta;
 use tracing::Instrument;
 
 use super::batch::{Known, Work};
 use super::lookup::Undecided;
 use super::{Billing, observe};
 use crate::changes::{Changes, Effects, Settlement};
-use crate::decide::{Decision, Terms, dead_event, decide, fact_differs};
+use crate::decide::{Decision, Terms, decide, fact_differs};
 use crate::error::{ErrorKind, StoreError};
 use crate::keys::{AccountKey, Tenant};
-use crate::queue::{ClaimRequest, ErrorClass, Failure};
+use crate::queue::{Admission, ClaimRequest, ErrorClass, Failure};
 use crate::state::Family;
 use crate::store::{ClaimedEvent, Commit, Settled};
 
 /// Tries to commit on a version that keeps moving, before the event waits its turn again.
 const MAX_CONFLICTS: u32 = 16;
-/// Leases that may run out before an event is taken for the cause. Many, since all events of a batch
-/// lose theirs with the one that is.
-pub(super) const MAX_CRASHES: u32 = 20;
 
 /// What a round of work came to, in counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +31,8 @@ pub struct Report {
     pub parked: u64,
     /// Events that failed and will be tried again.
     pub retried: u64,
+    /// Events that could not be tried yet, and were put off at no cost.
+    pub deferred: u64,
     /// Events that failed for good.
     pub dead: u64,
     /// Facts handed over.
@@ -41,6 +41,8 @@ pub struct Report {
     pub swept: u64,
     /// Ledger entries that were added to the usage figures.
     pub rolled_up: u64,
+    /// Tickets that were closed, with nothing left that fails like them.
+    pub closed: u64,
 }
 
 impl Report {
@@ -54,10 +56,12 @@ impl Report {
         self.ignored += other.ignored;
         self.parked += other.parked;
         self.retried += other.retried;
+        self.deferred += other.deferred;
         self.dead += other.dead;
         self.delivered += other.delivered;
         self.swept += other.swept;
         self.rolled_up += other.rolled_up;
+        self.closed += other.closed;
     }
 
     fn count(&mut self, outcome: &'static str) {
@@ -66,6 +70,7 @@ impl Report {
             "ignored" => self.ignored += 1,
             "parked" => self.parked += 1,
             "retry" => self.retried += 1,
+            "deferred" => self.deferred += 1,
             "dead" => self.dead += 1,
             _ => {}
         }
@@ -86,6 +91,7 @@ impl Billing {
             round.add(self.dispatch_batch().await?);
             if round.is_empty() {
                 report.add(self.keep_ledger().await?);
+                report.closed += self.keep_tickets(false).await?;
                 return Ok(report);
             }
             report.add(round);
@@ -101,6 +107,19 @@ impl Billing {
         self.inner.store.release_parked(self.inner.catalog.fingerprint(), now).await
     }
 
+    /// What may be claimed now: nothing while operators pause the queue, or most work fails.
+    async fn admitted(&self) -> Result<Option<ClaimRequest>, StoreError> {
+        if self.is_paused().await? {
+            return Ok(None);
+        }
+        let request = self.claim_request();
+        Ok(match self.breaker().admit(request.now) {
+            Admission::All => Some(request),
+            Admission::One => Some(ClaimRequest { limit: 1, ..request }),
+            Admission::Nothing => None,
+        })
+    }
+
     pub(super) fn claim_request(&self) -> ClaimRequest {
         ClaimRequest {
             worker: self.inner.worker.clone(),
@@ -113,12 +132,19 @@ impl Billing {
     /// Claims a batch and processes it, one event after the other.
     pub(super) async fn process_batch(&self) -> Result<Report, StoreError> {
         let mut report = Report::default();
-        let claimed = self.inner.store.claim(&self.claim_request()).await?;
+        let Some(request) = self.admitted().await? else { return Ok(report) };
+        let claimed = self.inner.store.claim(&request).await?;
         let read = |claimed| Work { input: self.read(&claimed), claimed };
         let batch: Vec<Work> = claimed.into_iter().map(read).collect();
         let mut known = Known::of(&batch);
         for (index, work) in batch.iter().enumerate() {
-            let waited = self.inner.clock.now() - work.claimed.event.received_at;
+            let now = self.inner.clock.now();
+            if now - request.now > request.lease / 2 {
+                // Whoever is slow does not hold the rest up, and loses no lease over it.
+                self.give_back(&batch[index..]).await;
+                break;
+            }
+            let waited = now - work.claimed.event.received_at;
             observe::waited(waited.num_milliseconds().max(0) as f64 / 1_000.0);
             let started = Instant::now();
             match self.process(work, &mut known).await {
@@ -161,17 +187,21 @@ impl Billing {
         );
         async {
             let ended = self.decide_and_commit(work, known).await;
-            let failure = match ended {
-                Ok(outcome) => return Ok(outcome),
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) =>
-                {
+            let outcome = match ended {
+                Ok(outcome) => outcome,
+                Err(Undecided::Settled(settlement)) => {
+                    self.settle(claimed, settlement, None).await?
+                }
+                Err(Undecided::Failed(failure)) => return self.fail(claimed, failure).await,
+                Err(Undecided::Store(error)) if error.class() == ErrorClass::Systemic => {
                     return Err(error);
                 }
-                Err(error) => failure_of(&error),
+                Err(Undecided::Store(error)) => {
+                    return self.fail(claimed, failure_of(&error)).await;
+                }
             };
-            let settlement = self.after_failure(claimed, failure);
-            self.settle(claimed, settlement, None).await
+            self.succeeded(outcome).await?;
+            Ok(outcome)
         }
         .instrument(span)
         .await
@@ -181,18 +211,12 @@ impl Billing {
         &self,
         Work { claimed, input }: &Work,
         known: &mut Known,
-    ) -> Result<&'static str, StoreError> {
-        let read = match self.prepare(claimed, input).await {
-            Ok(read) => read,
-            Err(undecided) => return self.leave(claimed, undecided).await,
-        };
+    ) -> Result<&'static str, Undecided> {
+        let read = self.prepare(claimed, input).await?;
         let tenant = &claimed.event.key.tenant;
         for _ in 0..MAX_CONFLICTS {
             let mut family = known.family(&self.inner.store, tenant, &read.patch).await?;
-            let found = match self.look_up(tenant, &read, &family).await {
-                Ok(found) => found,
-                Err(undecided) => return self.leave(claimed, undecided).await,
-            };
+            let found = self.look_up(tenant, &read, &family).await?;
             if let Some(patch) = &found {
                 // More names, perhaps; the subject's version stays the one read before Stripe.
                 let version = (family.subject.key.clone(), family.subject.version);
@@ -214,9 +238,9 @@ impl Billing {
                 Ok(Decision::Commit(changes)) => changes,
                 Ok(Decision::Settle(settlement)) => {
                     let about = Some(family.subject.key.id);
-                    return self.settle(claimed, settlement, about).await;
+                    return Ok(self.settle(claimed, settlement, about).await?);
                 }
-                Err(_) => return self.settle(claimed, Settlement::Dead(panicked()), None).await,
+                Err(_) => return Err(Undecided::Failed(panicked())),
             };
             match self.commit(claimed, &mut changes).await? {
                 Commit::Done => {
@@ -231,7 +255,7 @@ impl Billing {
                 Commit::LeaseLost => return Ok("lost"),
             }
         }
-        self.settle(claimed, Settlement::Released, None).await
+        Ok(self.settle(claimed, Settlement::Released, None).await?)
     }
 
     /// Commits. A fact that was told in other words before stays as it was told, with a ticket: the
@@ -251,19 +275,6 @@ impl Billing {
             tracing::error!(key, "a fact was told with other content before");
             fact_differs(&mut changes.effects, &key, &claimed.event.key.id);
         }
-    }
-
-    /// Ends or puts off an event that cannot be decided on.
-    async fn leave(
-        &self,
-        claimed: &ClaimedEvent,
-        undecided: Undecided,
-    ) -> Result<&'static str, StoreError> {
-        let settlement = match undecided {
-            Undecided::Settled(settlement) => settlement,
-            Undecided::Failed(failure) => self.after_failure(claimed, failure),
-        };
-        self.settle(claimed, settlement, None).await
     }
 
     /// The cache forgets whoever the commit touched: the account it belongs to, and the one it
@@ -290,39 +301,23 @@ impl Billing {
         self.inner.signals.changed(&key);
     }
 
-    fn after_failure(&self, claimed: &ClaimedEvent, failure: Failure) -> Settlement {
-        let delay = match failure.class {
-            ErrorClass::Transient => {
-                self.inner.backoff.delay(&claimed.event.key.id, claimed.attempts + 1)
-            }
-            _ => None,
-        };
-        tracing::warn!(
-            code = failure.code,
-            retry = delay.is_some(),
-            "an event failed: {}",
-            failure.message
-        );
-        match delay {
-            Some(delay) => Settlement::Retry { due: self.inner.clock.now() + delay, failure },
-            None => Settlement::Dead(failure),
-        }
-    }
-
     async fn settle(
         &self,
         claimed: &ClaimedEvent,
         settlement: Settlement,
         subject: Option<String>,
     ) -> Result<&'static str, StoreError> {
+        self.settle_with(claimed, settlement, subject, Effects::default()).await
+    }
+
+    pub(super) async fn settle_with(
+        &self,
+        claimed: &ClaimedEvent,
+        settlement: Settlement,
+        subject: Option<String>,
+        effects: Effects,
+    ) -> Result<&'static str, StoreError> {
         let outcome = outcome(&settlement);
-        let effects = match &settlement {
-            Settlement::Dead(failure) => Effects {
-                shadow: self.inner.shadow,
-                ..dead_event(&claimed.event.key.id, &claimed.event.event_type, failure)
-            },
-            _ => Effects::default(),
-        };
         let settled = Settled { settlement, subject, effects, now: self.inner.clock.now() };
         let held = self.inner.store.settle(&claimed.lease, &settled).await?;
         Ok(if held { outcome } else { "lost" })
@@ -335,6 +330,7 @@ pub(super) fn outcome(settlement: &Settlement) -> &'static str {
         Settlement::Ignored(_) => "ignored",
         Settlement::Parked(_) => "parked",
         Settlement::Retry { .. } => "retry",
+        Settlement::Deferred { .. } => "deferred",
         Settlement::Dead(_) => "dead",
         Settlement::Released => "released",
     }
@@ -345,13 +341,14 @@ pub(super) fn panicked() -> Failure {
 }
 
 fn failure_of(error: &StoreError) -> Failure {
-    let class = if error.is_retryable() { ErrorClass::Transient } else { ErrorClass::Permanent };
     let code = match error.kind() {
+        ErrorKind::Unavailable | ErrorKind::Timeout => "store_unavailable",
         ErrorKind::Conflict => "store_conflict",
         ErrorKind::KeyReused => "key_reused",
         ErrorKind::Corrupt => "store_corrupt",
         ErrorKind::Unsupported => "store_unsupported",
-        _ => "store_failed",
+        ErrorKind::Other => "store_failed",
     };
-    Failure::new(class, code, error.to_string())
+    let after = error.retry_after().and_then(|after| TimeDelta::from_std(after).ok());
+    Failure::new(error.class(), code, error.to_string()).with_retry_after(after)
 }

@@ -6,15 +6,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::Billing;
 use super::batch::{Input, Read};
 use super::command::Command;
+use super::guard::guarded;
 use super::lookup::Undecided;
-use super::process::{MAX_CRASHES, panicked};
+use super::process::panicked;
 use crate::catalog::ConnectedAccounts;
 use crate::changes::{IgnoreReason, Settlement};
-use crate::queue::{ErrorClass, Failure};
+use crate::queue::{ErrorClass, Failure, MAX_CRASHES};
 use crate::state::Patch;
 use crate::store::{ClaimedEvent, ReceivedEvent};
 use crate::stripe::{Event, ThinEvent};
 use crate::webhook::EventKind;
+
+/// The code of an event that the app's handler did not take.
+const HANDLER_FAILED: &str = "handler_failed";
 
 impl Billing {
     /// Reads the event and what it adds, or says at once how it ends.
@@ -81,6 +85,9 @@ impl Billing {
     ) -> Result<Cow<'a, Read>, Undecided> {
         let tenant = &claimed.event.key.tenant;
         let read = match input {
+            Input::Settled(Settlement::Dead(failure)) => {
+                return Err(Undecided::Failed(failure.clone()));
+            }
             Input::Settled(settlement) => {
                 if *settlement == Settlement::Ignored(IgnoreReason::Unhandled) {
                     self.offer(&claimed.event).await?;
@@ -104,9 +111,6 @@ impl Billing {
         let Some(handler) = self.inner.unhandled.as_ref().filter(|_| !self.inner.shadow) else {
             return Ok(());
         };
-        let Err(error) = handler.handle(event).await else { return Ok(()) };
-        let class =
-            if error.is_retryable() { ErrorClass::Transient } else { ErrorClass::Permanent };
-        Err(Undecided::Failed(Failure::new(class, "handler_failed", error.to_string())))
+        guarded(handler.handle(event), HANDLER_FAILED).await.map_err(Undecided::Failed)
     }
 }

@@ -10,13 +10,11 @@ use crate::queue::Lease;
 use crate::state::{ObjectRef, Record};
 use crate::store::{ClaimedEvent, EventRange, ReceivedEvent, StoredEvent};
 
-/// What a replay did, or would do.
+/// What a replay would do.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Replayed {
-    /// Events that were made due again; none in a dry run.
-    pub requeued: u64,
-    /// What each event of a dry run would change.
+    /// What each event would change.
     pub events: Vec<ReplayedEvent>,
 }
 
@@ -51,22 +49,16 @@ pub struct RecordChange {
 }
 
 impl Billing {
-    /// Decides on stored events once more, with today's code and catalog: as a dry run that shows
-    /// the difference and writes nothing, or for real. A replay goes through the same rules as any
-    /// delivery, so that it never takes state back, and tells nothing twice.
+    /// Decides on stored events once more, with today's code and catalog, and shows the difference;
+    /// it writes nothing. [`Verb::Replay`](crate::store::Verb::Replay) does it for real: through the
+    /// same rules as any delivery, so that it never takes state back, and tells nothing twice.
     ///
-    /// Takes up to 10,000 events of the range; a real replay makes them due, and workers do the
-    /// rest. A dry run decides on each event apart, against the state as it is, and asks Stripe
-    /// nothing.
+    /// Takes up to 10,000 events of the range, decides on each apart, against the state as it is, and
+    /// asks Stripe nothing.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn replay(&self, range: &EventRange, dry_run: bool) -> Result<Replayed, StoreError> {
-        if !dry_run {
-            let requeued = self.inner.store.requeue(range, self.inner.clock.now()).await?;
-            self.after_receipt().await;
-            return Ok(Replayed { requeued, events: Vec::new() });
-        }
+    pub async fn try_replay(&self, range: &EventRange) -> Result<Replayed, StoreError> {
         let mut replayed = Replayed::default();
         for stored in self.inner.store.stored_events(range).await? {
             replayed.events.push(self.try_out(stored).await?);
@@ -139,7 +131,7 @@ impl Billing {
             payload: stored.payload,
         };
         let lease = Lease { seq: summary.seq, epoch: 0 };
-        let claimed = ClaimedEvent { lease, event, attempts: 0, crashes: 0 };
+        let claimed = ClaimedEvent { lease, event, attempts: 0, deferrals: 0, crashes: 0 };
         Work { input: self.read(&claimed), claimed }
     }
 }

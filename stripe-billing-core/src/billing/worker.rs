@@ -121,17 +121,17 @@ impl Billing {
         }
     }
 
-    /// Sweeps the ledger now and then.
+    /// Sweeps ledger and tickets now and then.
     async fn keep_books(self, mut stopped: watch::Receiver<bool>) {
         while !*stopped.borrow() {
-            let more = match AssertUnwindSafe(self.keep_ledger()).catch_unwind().await {
+            let more = match AssertUnwindSafe(self.keep()).catch_unwind().await {
                 Ok(Ok(report)) => !report.is_empty(),
                 Ok(Err(error)) => {
-                    tracing::error!(error = %error, "the ledger was not swept");
+                    tracing::error!(error = %error, "ledger and tickets were not swept");
                     false
                 }
                 Err(_) => {
-                    tracing::error!("sweeping the ledger panicked");
+                    tracing::error!("sweeping ledger and tickets panicked");
                     false
                 }
             };
@@ -142,6 +142,11 @@ impl Billing {
                 }
             }
         }
+    }
+
+    async fn keep(&self) -> Result<Report, StoreError> {
+        self.keep_tickets(true).await?;
+        self.keep_ledger().await
     }
 
     /// Prunes payloads now and then.
@@ -163,6 +168,7 @@ impl Billing {
     async fn work_round(&self, released: &mut bool) -> Result<Report, StoreError> {
         if !*released {
             self.release_parked().await?;
+            self.release_config().await?;
             *released = true;
         }
         let mut report = self.process_batch().await?;

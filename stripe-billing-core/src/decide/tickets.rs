@@ -2,8 +2,7 @@
 
 use super::Terms;
 use crate::changes::{Effects, OutboxEntry};
-use crate::notice::{Notice, NoticeKind, ticket_opened};
-use crate::queue::Failure;
+use crate::notice::ticket_opened;
 use crate::state::{ObjectRef, PaymentRecord, Record, Subject};
 use crate::ticket::{TicketKind, TicketPriority, TicketWrite};
 
@@ -48,25 +47,8 @@ pub(super) fn contested(subject: &Subject, terms: &Terms<'_>, effects: &mut Effe
         event: Some(terms.event.to_owned()),
         title: "the sources that name this customer's account disagree".to_owned(),
         due_by: None,
+        context: None,
     });
-}
-
-/// An event failed for good, and somebody has to look.
-pub(crate) fn dead_event(id: &str, event_type: &str, failure: &Failure) -> Effects {
-    let key = format!("dead_event:{id}");
-    let notices = [Notice::of(NoticeKind::EventDead, id.to_owned()), ticket_opened(&key)];
-    let ticket = TicketWrite {
-        key,
-        kind: TicketKind::DeadEvent,
-        priority: TicketPriority::High,
-        open: true,
-        object: None,
-        event: Some(id.to_owned()),
-        title: format!("{event_type} failed for good: {}", failure.code),
-        due_by: None,
-    };
-    let outbox = notices.map(OutboxEntry::from).to_vec();
-    Effects { outbox, tickets: vec![ticket], ..Effects::default() }
 }
 
 /// A fact was told already, in other words: what was told stays, and somebody should look.
@@ -85,6 +67,7 @@ pub(crate) fn fact_differs(effects: &mut Effects, key: &str, event: &str) {
         event: Some(event.to_owned()),
         title: format!("{key} was told with other content than it has now"),
         due_by: None,
+        context: None,
     });
 }
 
@@ -98,6 +81,7 @@ fn wanted(payment: &PaymentRecord, object: &ObjectRef, terms: &Terms<'_>) -> Vec
         event: Some(terms.event.to_owned()),
         title,
         due_by,
+        context: None,
     };
     let disputes = payment.disputes().map(|dispute| {
         let waits = dispute.status.is_open() && !dispute.has_evidence;

@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 
-use super::{Inner, OutboxRow, QueueState};
+use super::{Inner, OutboxRow, QueueState, TicketRow};
 use crate::changes::{Effects, OutboxEntry};
 use crate::error::StoreError;
 use crate::keys::{SubjectKey, Tenant};
@@ -36,7 +36,7 @@ impl Inner {
         new: Vec<OutboxEntry>,
         now: DateTime<Utc>,
     ) {
-        let Effects { outbox: _, shadow, tickets, audit, postings, ledger } = effects;
+        let Effects { outbox: _, shadow, tickets, audit, postings, ledger, failing: _ } = effects;
         for entry in new {
             let seq = self.outbox.last_key_value().map_or(1, |(seq, _)| seq + 1);
             self.outbox_keys.insert((subject.tenant.clone(), entry.key.clone()), seq);
@@ -44,7 +44,8 @@ impl Inner {
             if *shadow {
                 queue.rest("shadow", None);
             }
-            self.outbox.insert(seq, OutboxRow { entry, subject: subject.clone(), queue });
+            let (subject, error_class, ticket) = (subject.clone(), None, None);
+            self.outbox.insert(seq, OutboxRow { entry, subject, queue, error_class, ticket });
         }
         self.execute_postings(postings, &LedgerTerms { now, policy: *ledger });
         for write in tickets {
@@ -58,42 +59,44 @@ impl Inner {
     }
 
     fn write_ticket(&mut self, subject: &SubjectKey, write: &TicketWrite, now: DateTime<Utc>) {
-        let same = |ticket: &&mut Ticket| {
-            ticket.key == write.key && ticket.subject.tenant == subject.tenant
+        let same = |row: &&mut TicketRow| {
+            row.ticket.key == write.key && row.ticket.subject.tenant == subject.tenant
         };
-        let known = self.tickets.values_mut().find(same);
-        if known.is_none() && !write.open {
-            return;
-        }
-        let (number, opened_at, count, status) = match known {
-            Some(ticket) => (ticket.number, ticket.opened_at, ticket.count + 1, ticket.status),
-            None => {
-                let number = self.tickets.last_key_value().map_or(1, |(number, _)| number + 1);
-                (number, now, 1, TicketStatus::Open)
-            }
-        };
-        let status = match (write.open, status) {
-            (false, _) => TicketStatus::Resolved,
-            (true, TicketStatus::Resolved) => TicketStatus::Open,
-            (true, status) => status,
-        };
-        let TicketWrite { key, kind, priority, open: _, object, event, title, due_by } =
+        let TicketWrite { key, kind, priority, open, object, event, title, due_by, context } =
             write.clone();
-        let ticket = Ticket {
-            number,
-            key,
-            kind,
-            priority,
-            status,
-            subject: subject.clone(),
-            object,
-            event,
-            title,
-            due_by,
-            count,
-            opened_at,
-            updated_at: now,
-        };
-        self.tickets.insert(number, ticket);
+        if let Some(row) = self.tickets.values_mut().find(same) {
+            let known = &mut row.ticket;
+            known.status = match (open, known.status) {
+                (false, _) => TicketStatus::Resolved,
+                (true, TicketStatus::Resolved) => TicketStatus::Open,
+                (true, status) => status,
+            };
+            (known.kind, known.priority, known.subject) = (kind, priority, subject.clone());
+            (known.object, known.event, known.title) = (object, event, title);
+            (known.due_by, known.updated_at) = (due_by, now);
+            known.context = context.or(known.context.take());
+            known.count += 1;
+            row.revision += 1;
+        } else if open {
+            let number = self.tickets.last_key_value().map_or(1, |(number, _)| number + 1);
+            let ticket = Ticket {
+                number,
+                key,
+                kind,
+                priority,
+                status: TicketStatus::Open,
+                subject: subject.clone(),
+                object,
+                event,
+                title,
+                due_by,
+                count: 1,
+                context,
+                opened_at: now,
+                updated_at: now,
+            };
+            let row = TicketRow { ticket, revision: 1, told: 0, told_open: None };
+            self.tickets.insert(number, row);
+        }
     }
 }

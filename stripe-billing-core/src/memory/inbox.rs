@@ -7,10 +7,10 @@ use super::{EventRow, Inner, MemoryStore, QueueState, SubjectRow, due};
 use crate::changes::{Adoption, Changes, OutboxEntry, Settlement};
 use crate::error::StoreError;
 use crate::keys::SubjectKey;
-use crate::queue::{ClaimRequest, Failure, Lease};
+use crate::queue::{ClaimRequest, ErrorClass, Failure, Lease};
 use crate::state::Subject;
 use crate::store::{
-    ClaimedEvent, Commit, EventStore, LoadRequest, Receipt, ReceivedEvent, Settled,
+    Attempt, ClaimedEvent, Commit, EventStore, LoadRequest, Receipt, ReceivedEvent, Settled,
 };
 use crate::webhook::same_content;
 
@@ -32,10 +32,13 @@ impl EventStore for MemoryStore {
         let row = EventRow {
             event,
             queue,
-            crashes: 0,
+            worker: None,
             subject: None,
             reason: None,
             message: None,
+            error_class: None,
+            ticket: None,
+            failed: Vec::new(),
             differs: false,
             anomalies: None,
         };
@@ -48,15 +51,14 @@ impl EventStore for MemoryStore {
         let due = due(inner.events.iter().map(|(seq, row)| (seq, &row.queue)), request);
         let claimed = due.into_iter().filter_map(|seq| {
             let row = inner.events.get_mut(&seq)?;
-            if row.queue.status == "processing" {
-                row.crashes += 1;
-            }
             row.queue.claim("processing", request);
+            row.worker = Some(request.worker.clone());
             Some(ClaimedEvent {
                 lease: Lease { seq, epoch: row.queue.epoch },
                 event: row.event.clone(),
                 attempts: row.queue.attempts,
-                crashes: row.crashes,
+                deferrals: row.queue.deferrals,
+                crashes: row.queue.crashes,
             })
         });
         Ok(claimed.collect())
@@ -103,6 +105,7 @@ impl EventStore for MemoryStore {
         inner.tell(&subject, &settled.effects, new, settled.now);
         if let Some(row) = inner.events.get_mut(&lease.seq) {
             row.subject = id;
+            row.ticket = settled.effects.failing.clone().or(row.ticket.take());
             row.settle(&settled.settlement, settled.now);
         }
         Ok(true)
@@ -180,8 +183,8 @@ impl Inner {
             for row in self.outbox.values_mut().filter(|row| row.subject == key) {
                 row.subject = subject.clone();
             }
-            for ticket in self.tickets.values_mut().filter(|ticket| ticket.subject == key) {
-                ticket.subject = subject.clone();
+            for row in self.tickets.values_mut().filter(|row| row.ticket.subject == key) {
+                row.ticket.subject = subject.clone();
             }
         }
     }
@@ -221,19 +224,33 @@ impl EventRow {
             }
             Settlement::Retry { due, failure } => {
                 self.queue.rest("retry_wait", Some(*due));
-                self.fail(failure);
+                self.queue.attempts += 1;
+                self.fail(failure, now);
+            }
+            Settlement::Deferred { due, failure } => {
+                self.queue.rest("deferred", Some(*due));
+                self.queue.deferrals += u32::from(failure.class == ErrorClass::Deferred);
+                self.fail(failure, now);
             }
             Settlement::Dead(failure) => {
                 self.queue.rest("dead", None);
-                self.fail(failure);
+                self.queue.attempts += 1;
+                self.fail(failure, now);
             }
             Settlement::Released => self.queue.rest("received", Some(now)),
         }
     }
 
-    fn fail(&mut self, failure: &Failure) {
-        self.queue.attempts += 1;
+    fn fail(&mut self, failure: &Failure, now: DateTime<Utc>) {
         self.reason = Some(failure.code.to_owned());
         self.message = Some(failure.message.clone());
+        self.error_class = Some(failure.class.as_str());
+        self.failed.push(Attempt {
+            at: now,
+            class: failure.class.as_str().to_owned(),
+            code: failure.code.to_owned(),
+            message: failure.message.clone(),
+            worker: self.worker.clone(),
+        });
     }
 }

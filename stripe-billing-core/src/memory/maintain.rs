@@ -14,29 +14,12 @@ impl EventRange {
             && self.status.as_deref().is_none_or(|status| status == row.queue.status)
             && self.event_type.as_ref().is_none_or(|kind| *kind == row.event.event_type)
             && self.subject.as_ref().is_none_or(|id| Some(id) == row.subject.as_ref())
+            && self.ticket.as_ref().is_none_or(|key| Some(key) == row.ticket.as_ref())
     }
 }
 
 #[async_trait]
 impl Maintain for MemoryStore {
-    async fn requeue(&self, range: &EventRange, now: DateTime<Utc>) -> Result<u64, StoreError> {
-        let mut inner = self.lock();
-        let rests = |row: &EventRow| {
-            matches!(row.queue.status, "processed" | "ignored" | "parked" | "dead")
-                && !row.event.payload.is_empty()
-        };
-        let limit = usize::try_from(range.limit.min(10_000)).unwrap_or(10_000);
-        let chosen =
-            inner.events.iter_mut().filter(|(seq, row)| rests(row) && range.holds(**seq, row));
-        let mut count = 0;
-        for (_, row) in chosen.take(limit) {
-            row.queue.rest("received", Some(now));
-            (row.queue.attempts, row.crashes, row.reason) = (0, 0, None);
-            count += 1;
-        }
-        Ok(count)
-    }
-
     async fn prune(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
         let mut inner = self.lock();
         let old = |row: &&mut EventRow| {

@@ -4,6 +4,7 @@ mod effects;
 mod inbox;
 mod ledger;
 mod maintain;
+mod operate;
 mod outbox;
 mod read;
 
@@ -16,7 +17,7 @@ use crate::keys::{EventKey, SubjectKey, Tenant};
 use crate::ledger::{Ledger, LedgerKey};
 use crate::queue::{ClaimRequest, Lease};
 use crate::state::{Links, ObjectRef, Record, Subject};
-use crate::store::{AuditLine, Call, ReceivedEvent, Records};
+use crate::store::{Attempt, AuditLine, Call, Carried, Paused, ReceivedEvent, Records, Verb};
 use crate::ticket::Ticket;
 
 /// Keeps everything in memory and nothing beyond the process. Clones share one store.
@@ -33,8 +34,12 @@ struct Inner {
     outbox: BTreeMap<i64, OutboxRow>,
     outbox_keys: HashMap<(Tenant, String), i64>,
     calls: HashMap<String, Call>,
-    tickets: BTreeMap<i64, Ticket>,
+    tickets: BTreeMap<i64, TicketRow>,
     audit: Vec<AuditLine>,
+    /// Orders by request id.
+    orders: HashMap<String, (Verb, Carried)>,
+    paused: Option<Paused>,
+    configuration: Option<String>,
     ledger: Ledger,
     /// The last entry of each account that the usage figures count.
     rolled_up: BTreeMap<LedgerKey, i64>,
@@ -44,10 +49,13 @@ struct Inner {
 struct EventRow {
     event: ReceivedEvent,
     queue: QueueState,
-    crashes: u32,
+    worker: Option<String>,
     subject: Option<String>,
     reason: Option<String>,
     message: Option<String>,
+    error_class: Option<&'static str>,
+    ticket: Option<String>,
+    failed: Vec<Attempt>,
     differs: bool,
     anomalies: Option<String>,
 }
@@ -66,6 +74,17 @@ struct OutboxRow {
     entry: crate::changes::OutboxEntry,
     subject: SubjectKey,
     queue: QueueState,
+    error_class: Option<&'static str>,
+    ticket: Option<String>,
+}
+
+/// A ticket, and how much of it was told.
+#[derive(Debug)]
+struct TicketRow {
+    ticket: Ticket,
+    revision: i64,
+    told: i64,
+    told_open: Option<bool>,
 }
 
 impl SubjectRow {
@@ -95,19 +114,24 @@ struct QueueState {
     due: Option<DateTime<Utc>>,
     epoch: i64,
     attempts: u32,
+    deferrals: u32,
+    crashes: u32,
 }
 
 impl QueueState {
     fn new(status: &'static str, due: DateTime<Utc>) -> Self {
-        Self { status, due: Some(due), epoch: 0, attempts: 0 }
+        Self { status, due: Some(due), epoch: 0, attempts: 0, deferrals: 0, crashes: 0 }
     }
 
     fn is_due(&self, now: DateTime<Utc>) -> bool {
         self.due.is_some_and(|due| due <= now)
     }
 
-    /// Takes the lease.
+    /// Takes the lease. Whoever had it let it run out.
     fn claim(&mut self, status: &'static str, request: &ClaimRequest) {
+        if self.status == status {
+            self.crashes += 1;
+        }
         self.status = status;
         self.due = Some(request.now + request.lease);
         self.epoch += 1;
@@ -117,24 +141,39 @@ impl QueueState {
         self.status == leased && self.epoch == lease.epoch
     }
 
+    /// Whether its lease ever ran out.
+    fn is_suspect(&self) -> bool {
+        self.crashes > 0 || matches!(self.status, "processing" | "sending")
+    }
+
+    /// Begins afresh.
+    fn begin(&mut self, status: &'static str, now: DateTime<Utc>) {
+        let epoch = self.epoch;
+        *self = Self { epoch, ..Self::new(status, now) };
+    }
+
     fn rest(&mut self, status: &'static str, due: Option<DateTime<Utc>>) {
         self.status = status;
         self.due = due;
     }
 }
 
-/// The sequence numbers of due items, the longest due first.
+/// The sequence numbers of due items, the longest due first: of one whose lease ever ran out, of that
+/// alone, and otherwise of none such.
 fn due<'a>(
     rows: impl Iterator<Item = (&'a i64, &'a QueueState)>,
     request: &ClaimRequest,
 ) -> Vec<i64> {
     let mut due: Vec<_> = rows
         .filter(|(_, queue)| queue.is_due(request.now))
-        .map(|(seq, queue)| (queue.due, *seq))
+        .map(|(seq, queue)| (queue.due, *seq, queue.is_suspect()))
         .collect();
     due.sort_unstable();
     due.truncate(usize::try_from(request.limit).unwrap_or(usize::MAX));
-    due.into_iter().map(|(_, seq)| seq).collect()
+    match due.first() {
+        Some((_, seq, true)) => vec![*seq],
+        _ => due.into_iter().filter(|(_, _, suspect)| !suspect).map(|(_, seq, _)| seq).collect(),
+    }
 }
 
 impl MemoryStore {

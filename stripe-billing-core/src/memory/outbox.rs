@@ -3,7 +3,7 @@ use chrono::{DateTime, Utc};
 
 use super::{MemoryStore, OutboxRow, due};
 use crate::error::StoreError;
-use crate::queue::{ClaimRequest, Lease};
+use crate::queue::{ClaimRequest, ErrorClass, Lease};
 use crate::store::{Call, CallStore, ClaimedEntry, Delivery, Outbox};
 
 #[async_trait]
@@ -20,6 +20,8 @@ impl Outbox for MemoryStore {
                 account: inner.subjects.get(&row.subject).and_then(|s| s.account.clone()),
                 subject: row.subject.clone(),
                 attempts: row.queue.attempts,
+                deferrals: row.queue.deferrals,
+                crashes: row.queue.crashes,
             })
         });
         Ok(claimed.collect())
@@ -29,15 +31,21 @@ impl Outbox for MemoryStore {
         &self,
         leases: &[Lease],
         delivery: &Delivery,
-        _now: DateTime<Utc>,
+        now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
         let mut inner = self.lock();
         let mut settled = 0;
         for lease in leases {
             let Some(row) = inner.outbox.get_mut(&lease.seq) else { continue };
-            if row.queue.is_held("sending", lease) {
-                row.settle(delivery);
-                settled += 1;
+            if !row.queue.is_held("sending", lease) {
+                continue;
+            }
+            row.settle(delivery);
+            settled += 1;
+            if let Delivery::Dead { effects, .. } = delivery {
+                let subject = row.subject.clone();
+                let new = inner.new_entries(&subject.tenant, effects)?;
+                inner.tell(&subject, effects, new, now);
             }
         }
         Ok(settled)
@@ -49,12 +57,20 @@ impl OutboxRow {
         match delivery {
             Delivery::Done => self.queue.rest("done", None),
             Delivery::Dropped => self.queue.rest("dropped", None),
-            Delivery::Retry { due, failure: _ } => {
+            Delivery::Retry { due, failure } => {
                 self.queue.attempts += 1;
+                self.error_class = Some(failure.class.as_str());
                 self.queue.rest("pending", Some(*due));
             }
-            Delivery::Dead(_) => {
+            Delivery::Deferred { due, failure } => {
+                self.queue.deferrals += u32::from(failure.class == ErrorClass::Deferred);
+                self.error_class = Some(failure.class.as_str());
+                self.queue.rest("pending", Some(*due));
+            }
+            Delivery::Dead { failure, effects } => {
                 self.queue.attempts += 1;
+                self.error_class = Some(failure.class.as_str());
+                self.ticket = effects.failing.clone();
                 self.queue.rest("dead", None);
             }
         }

@@ -68,6 +68,7 @@ impl Inspect for MemoryStore {
             query.status.as_deref().is_none_or(|status| status == row.queue.status)
                 && query.event_type.as_ref().is_none_or(|kind| *kind == row.event.event_type)
                 && query.subject.as_ref().is_none_or(|id| Some(id) == row.subject.as_ref())
+                && query.ticket.as_ref().is_none_or(|key| Some(key) == row.ticket.as_ref())
         };
         let newest_first = inner.events.range(..before).rev();
         let page = newest_first.filter(|(_, row)| wanted(row)).take(page(query.limit));
@@ -94,7 +95,8 @@ impl Inspect for MemoryStore {
                 && query.subject.as_ref().is_none_or(|id| *id == ticket.subject.id)
         };
         let newest_first = inner.tickets.range(..query.after.unwrap_or(i64::MAX)).rev();
-        let page = newest_first.map(|(_, ticket)| ticket).filter(wanted).take(page(query.limit));
+        let tickets = newest_first.map(|(_, row)| &row.ticket);
+        let page = tickets.filter(wanted).take(page(query.limit));
         Ok(page.cloned().collect())
     }
 
@@ -144,10 +146,14 @@ impl EventRow {
             status: self.queue.status.to_owned(),
             reason: self.reason.clone(),
             message: self.message.clone(),
+            error_class: self.error_class.map(str::to_owned),
+            ticket: self.ticket.clone(),
+            due_at: self.queue.due,
             subject: self.subject.clone(),
             created: self.event.created,
             received_at: self.event.received_at,
             attempts: self.queue.attempts,
+            crashes: self.queue.crashes,
             differs: self.differs,
             anomalies: self.anomalies.clone(),
         }

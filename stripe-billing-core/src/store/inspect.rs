@@ -4,7 +4,7 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::changes::AuditEntry;
 use crate::error::StoreError;
@@ -71,16 +71,12 @@ pub trait Inspect: fmt::Debug + Send + Sync + 'static {
 
 /// What operators and retention do to the store.
 ///
-/// Clauses: `requeue` makes events due again that are at rest (not leased, not waiting for a retry),
-/// with no attempts or crashes counted, and says how many; `prune` empties payloads of events that
+/// Clauses: `prune` empties payloads of events that
 /// are processed or ignored and older, at most `limit` of them, and keeps everything else;
 /// `erase` empties the payloads of a subject's events and removes its records, and keeps ids, keys
 /// and amounts of what was told.
 #[async_trait]
 pub trait Maintain: fmt::Debug + Send + Sync + 'static {
-    /// Makes events due again, in one statement.
-    async fn requeue(&self, range: &EventRange, now: DateTime<Utc>) -> Result<u64, StoreError>;
-
     /// Empties payloads of settled events that were received before a time; how many it was.
     async fn prune(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError>;
 
@@ -89,7 +85,7 @@ pub trait Maintain: fmt::Debug + Send + Sync + 'static {
 }
 
 /// A range of events by their places in the inbox. Fields that are `None` do not restrict.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::exhaustive_structs)]
 pub struct EventRange {
     /// From this sequence number on.
@@ -102,6 +98,9 @@ pub struct EventRange {
     pub event_type: Option<String>,
     /// About this subject.
     pub subject: Option<String>,
+    /// Of this ticket.
+    #[serde(default)]
+    pub ticket: Option<String>,
     /// At most so many, up to 10,000.
     pub limit: u32,
 }
@@ -172,6 +171,8 @@ pub struct EventQuery {
     pub event_type: Option<String>,
     /// About this subject (a customer id).
     pub subject: Option<String>,
+    /// Of this ticket.
+    pub ticket: Option<String>,
     /// Older than the event with this sequence number: the next page.
     pub after: Option<i64>,
     /// At most so many, up to 1,000.
@@ -190,10 +191,17 @@ pub struct EventSummary {
     /// For example `invoice.paid`.
     #[serde(rename = "type")]
     pub event_type: String,
-    /// `received`, `processing`, `retry_wait`, `parked`, `processed`, `ignored` or `dead`.
+    /// `received`, `processing`, `retry_wait`, `deferred`, `parked`, `processed`, `ignored`, `dead`,
+    /// `resolved` or `dismissed`.
     pub status: String,
     /// Why it is ignored, parked or dead.
     pub reason: Option<String>,
+    /// The class of its last failure.
+    pub error_class: Option<String>,
+    /// The key of the ticket that its failure belongs to.
+    pub ticket: Option<String>,
+    /// When it is due; nothing when it rests. That of an event under way is the end of its lease.
+    pub due_at: Option<DateTime<Utc>>,
     /// What its last failure said.
     pub message: Option<String>,
     /// The subject it is about, once known.
@@ -204,6 +212,8 @@ pub struct EventSummary {
     pub received_at: DateTime<Utc>,
     /// Attempts that failed.
     pub attempts: u32,
+    /// Leases that ran out.
+    pub crashes: u32,
     /// Whether it came again with other content.
     pub differs: bool,
     /// Paths of values in it that were not believed, separated by blanks.

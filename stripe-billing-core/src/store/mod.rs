@@ -3,6 +3,7 @@
 
 mod inspect;
 mod ledger;
+mod operate;
 
 use std::fmt;
 
@@ -24,6 +25,10 @@ pub use inspect::{
 
 pub use ledger::{
     CreditLedger, EntryPage, EntryQuery, LedgerPosting, LedgerTerms, Usage, UsageQuery, usage_of,
+};
+
+pub use operate::{
+    Attempt, Carried, KnownFailure, Operate, Order, Paused, TicketNews, TicketSweep, Verb,
 };
 
 /// A verified event on its way into the inbox.
@@ -69,6 +74,8 @@ pub struct ClaimedEvent {
     pub event: ReceivedEvent,
     /// Attempts that failed so far.
     pub attempts: u32,
+    /// How often it was deferred so far.
+    pub deferrals: u32,
     /// Leases that ran out so far, this claim's predecessor included.
     pub crashes: u32,
 }
@@ -103,7 +110,9 @@ pub enum Commit {
 /// 1. `receive` is idempotent by (Stripe account, livemode, event id), for ever and across nodes;
 ///    when it returns, the event survives a crash of the process.
 /// 2. `claim` gives due items to one worker at a time, the longest due first; each claim raises the
-///    epoch by one. An item whose lease ran out is due again, and its crashes are one more.
+///    epoch by one. An item whose lease ran out is due again, and its crashes are one more. One that
+///    ever ran out is claimed alone, so that it takes no other down with it: when it is the longest
+///    due the claim is of it, and otherwise it is left for a later claim.
 /// 3. `load` returns those of the subjects that are stored, each with its current records and those
 ///    asked for; another name of a subject comes with its `owner` and no records. Versions and
 ///    records are of one instant.
@@ -114,9 +123,10 @@ pub enum Commit {
 /// 5. Outbox keys are unique per tenant. The same key with the same message is already there and no
 ///    error; with another message the commit fails with [`StoreError::key_reused`]. An entry is due at
 ///    its own time, at once without one, and never in shadow (status `shadow`).
-/// 6. `settle` without a commit follows the same fencing. `Retry` and `Dead` count an attempt and
-///    keep the failure's code as the reason and its message; a later success clears the reason. Its
-///    effects are written with it, or not at all.
+/// 6. `settle` without a commit follows the same fencing. `Retry` and `Dead` count an attempt,
+///    `Deferred` counts none, and a deferral where that is the failure's class; all three keep the
+///    failure's class, its code as the reason, and its message; a later success clears the reason.
+///    Its effects are written with it, or not at all.
 /// 7. A failed call has happened entirely or not at all; calling again is safe.
 /// 8. An adopted id becomes another name: its version is one more (1 when it is new), its `owner` is
 ///    the subject. Where it had state, its records are gone (what held is among the changes'
@@ -174,10 +184,14 @@ pub struct ClaimedEntry {
     pub account: Option<String>,
     /// Attempts that failed so far.
     pub attempts: u32,
+    /// How often it was deferred so far.
+    pub deferrals: u32,
+    /// Leases that ran out so far, this claim's predecessor included.
+    pub crashes: u32,
 }
 
 /// How a claimed fact ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::exhaustive_enums)]
 pub enum Delivery {
     /// It is handed over.
@@ -191,14 +205,27 @@ pub enum Delivery {
         /// Why it failed.
         failure: Failure,
     },
+    /// It could not be tried yet and is due again. Costs no attempt.
+    Deferred {
+        /// When.
+        due: DateTime<Utc>,
+        /// Why.
+        failure: Failure,
+    },
     /// It failed for good.
-    Dead(Failure),
+    Dead {
+        /// Why.
+        failure: Failure,
+        /// What follows from that: its ticket. Written with it, or not at all.
+        effects: Box<Effects>,
+    },
 }
 
 /// Facts on their way out, written by [`EventStore::commit`].
 ///
-/// Clauses: claims and leases as in [`EventStore`] clause 2; an entry is claimed until it is settled
-/// as done, dropped or dead, and never in shadow; `settle_outbox` settles those of the leases that were not lost, and says how many.
+/// Clauses: claims, leases and crashes as in [`EventStore`] clause 2; an entry is claimed until it is settled
+/// as done, dropped or dead, and never in shadow; `settle_outbox` settles those of the leases that were not lost, and says how many; effects are
+/// written once for each of them, about its subject.
 #[async_trait]
 pub trait Outbox: fmt::Debug + Send + Sync + 'static {
     /// Takes due facts.
@@ -265,6 +292,9 @@ pub trait CallStore: fmt::Debug + Send + Sync + 'static {
 }
 
 /// All that [`Billing`](crate::Billing) needs of storage, in one object.
-pub trait Store: EventStore + Outbox + CallStore + CreditLedger + Inspect + Maintain {}
+pub trait Store:
+    EventStore + Outbox + CallStore + CreditLedger + Inspect + Maintain + Operate
+{
+}
 
-impl<T: EventStore + Outbox + CallStore + CreditLedger + Inspect + Maintain> Store for T {}
+impl<T: EventStore + Outbox + CallStore + CreditLedger + Inspect + Maintain + Operate> Store for T {}

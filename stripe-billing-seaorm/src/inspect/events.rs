@@ -15,13 +15,13 @@ use crate::sql::{EVENT_BODY, EVENT_SUMMARY};
 /// Events with their payloads that are read at once at most.
 pub(crate) const MAX_RANGE: u32 = 10_000;
 /// Where [`EVENT_BODY`] begins.
-const BODY: usize = 14;
+const BODY: usize = 18;
 
 pub(crate) async fn events(db: &Db, query: &EventQuery) -> Result<Vec<EventSummary>, StoreError> {
-    let EventQuery { status, event_type, subject, after, limit } = query;
+    let EventQuery { status, event_type, subject, ticket, after, limit } = query;
     let wanted = (status.as_deref(), event_type.as_deref(), subject.as_deref());
     let (filter, order) = by_status_or_type(db.dialect, wanted, " DESC");
-    let filter = filter.bounded("seq < ?", *after);
+    let filter = filter.bounded("seq < ?", *after).of_ticket(ticket.as_deref());
     let sql = db.render(&format!(
         "SELECT {EVENT_SUMMARY} FROM {{p}}events{}{order} LIMIT ?",
         filter.conditions
@@ -38,10 +38,11 @@ pub(crate) async fn events_by_id(db: &Db, id: &str) -> Result<Vec<StoredEvent>, 
 
 /// The conditions of a range, and its order.
 pub(crate) fn range(dialect: Dialect, range: &EventRange) -> (Filter, String) {
-    let EventRange { from, until, status, event_type, subject, limit: _ } = range;
+    let EventRange { from, until, status, event_type, subject, ticket, limit: _ } = range;
     let wanted = (status.as_deref(), event_type.as_deref(), subject.as_deref());
     let (filter, order) = by_status_or_type(dialect, wanted, "");
-    (filter.bounded("seq >= ?", *from).bounded("seq <= ?", *until), order)
+    let filter = filter.bounded("seq >= ?", *from).bounded("seq <= ?", *until);
+    (filter.of_ticket(ticket.as_deref()), order)
 }
 
 pub(crate) async fn stored_events(
@@ -71,6 +72,10 @@ fn summary(row: &QueryResult) -> Result<EventSummary, StoreError> {
         attempts: db::count(row, 11)?,
         differs: column(row, 12)?,
         anomalies: column(row, 13)?,
+        error_class: column(row, 14)?,
+        ticket: column(row, 15)?,
+        due_at: column::<Option<i64>>(row, 16)?.map(db::from_micros).transpose()?,
+        crashes: db::count(row, 17)?,
     })
 }
 

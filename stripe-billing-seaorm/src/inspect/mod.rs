@@ -10,7 +10,7 @@ use crate::db;
 use crate::dialect::Dialect;
 
 pub(crate) use events::{MAX_RANGE, events, events_by_id, range, stats, stored_events};
-pub(crate) use operators::{audit, notices, tickets};
+pub(crate) use operators::{AFTER_TICKET, TICKET, audit, notices, ticket, tickets};
 pub(crate) use subjects::{subject, subjects_of};
 
 /// Rows on one page at most.
@@ -77,6 +77,15 @@ impl Filter {
         if let Some(bound) = bound {
             self.and(condition);
             self.values.push(bound.into());
+        }
+        self
+    }
+
+    /// Of one ticket. Those are few, whatever else they are.
+    pub(crate) fn of_ticket(mut self, ticket: Option<&str>) -> Self {
+        if let Some(ticket) = ticket {
+            self.and("ticket = ?");
+            self.values.push(db::text(ticket));
         }
         self
     }

@@ -49,21 +49,27 @@ pub(crate) async fn tickets(db: &Db, query: &TicketQuery) -> Result<Vec<Ticket>,
         ("number < ?", after.map(Value::from)),
     ]);
     let sql = db.render(&format!(
-        "SELECT number, stripe_account, livemode, subject, ticket_key, type, priority, status, \
-         object_kind, object_id, event, title, due_by, count, opened_at, updated_at \
-         FROM {{p}}tickets{} ORDER BY number DESC LIMIT ?",
+        "SELECT {TICKET} FROM {{p}}tickets{} ORDER BY number DESC LIMIT ?",
         filter.conditions
     ));
     let rows = db.query(db.reader(), sql, filter.limited(*limit, MAX_PAGE)).await?;
     rows.iter().map(ticket).collect()
 }
 
-fn ticket(row: &QueryResult) -> Result<Ticket, StoreError> {
+/// The columns of a ticket.
+pub(crate) const TICKET: &str = "number, stripe_account, livemode, subject, ticket_key, type, \
+     priority, status, object_kind, object_id, event, title, due_by, count, opened_at, updated_at, \
+     context";
+/// Where the columns after [`TICKET`] begin.
+pub(crate) const AFTER_TICKET: usize = 17;
+
+pub(crate) fn ticket(row: &QueryResult) -> Result<Ticket, StoreError> {
     let named: (Option<String>, Option<String>) = (column(row, 8)?, column(row, 9)?);
     let object = match named {
         (Some(kind), Some(id)) => Some(object(kind, id)?),
         _ => None,
     };
+    let context: Option<String> = column(row, 16)?;
     Ok(Ticket {
         number: column(row, 0)?,
         subject: SubjectKey { tenant: db::tenant(row, 1)?, id: column(row, 3)? },
@@ -78,6 +84,7 @@ fn ticket(row: &QueryResult) -> Result<Ticket, StoreError> {
         count: db::count(row, 13)?,
         opened_at: db::time(row, 14)?,
         updated_at: db::time(row, 15)?,
+        context: context.as_deref().map(serde_json::from_str).transpose().map_err(corrupt)?,
     })
 }
 

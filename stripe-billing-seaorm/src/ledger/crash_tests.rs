@@ -30,6 +30,7 @@ fn opened_ticket(key: &str) -> TicketWrite {
         event: None,
         title: "A payment is disputed".to_owned(),
         due_by: None,
+        context: None,
     }
 }
 

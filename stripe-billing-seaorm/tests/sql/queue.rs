@@ -174,7 +174,7 @@ async fn facts_are_claimed_and_settled(db: &TestDb) {
     let taken = store.claim_outbox(&claim(10, due + seconds(60))).await.unwrap();
     assert_eq!((taken.len(), taken[0].lease.epoch), (1, 3));
     let failure = Failure::new(ErrorClass::Permanent, "refused", "no");
-    let dead = Delivery::Dead(failure);
+    let dead = Delivery::Dead { failure, effects: Box::default() };
     let leases = [again[0].lease.clone(), taken[0].lease.clone()];
     assert_eq!(store.settle_outbox(&leases[..1], &dead, due).await.unwrap(), 0);
     assert_eq!(store.settle_outbox(&leases[1..], &dead, due).await.unwrap(), 1);

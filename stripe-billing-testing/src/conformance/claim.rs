@@ -136,3 +136,40 @@ pub async fn event_store_2_one_claimer_takes_over(fixture: &Fixture) {
     assert_eq!(taken[0].lease.epoch, first.lease.epoch + 1);
     assert_eq!(taken[0].crashes, 1);
 }
+
+/// An event whose lease ever ran out is claimed alone, so that it takes no other down with it; the
+/// others go on, and it does when it is the longest due.
+pub async fn event_store_2_a_suspect_is_claimed_alone(fixture: &Fixture) {
+    let store = fixture.node().as_ref();
+    for id in ["evt_1", "evt_2"] {
+        store.receive(event(id, at(0))).await.expect("receive");
+    }
+    assert_eq!(claim(store, at(1)).await.len(), 2, "their worker dies");
+    for (id, due) in [("evt_old", 2), ("evt_new", 2 * LEASE)] {
+        store.receive(event(id, at(due))).await.expect("receive");
+    }
+    let now = at(2 * LEASE + 1);
+    let mut first = claim(store, now).await;
+    assert_eq!(ids(&first), ["evt_old", "evt_new"], "those that never crashed, past the suspects");
+    let mut alone = claim(fixture.other().as_ref(), now).await;
+    assert_eq!((ids(&alone), alone[0].crashes), (vec!["evt_1"], 1));
+    first.append(&mut alone);
+
+    // Given back, it is a suspect still.
+    let released = Settled {
+        settlement: Settlement::Released,
+        subject: None,
+        effects: Effects::default(),
+        now: at(0),
+    };
+    for held in &first {
+        assert!(store.settle(&held.lease, &released).await.expect("settle"));
+    }
+    let mut order = Vec::new();
+    for _ in 0..3 {
+        order.push(ids(&claim(store, now).await).join(" "));
+    }
+    order.sort();
+    assert_eq!(order, ["evt_1", "evt_2", "evt_old evt_new"]);
+    assert!(claim(store, now).await.is_empty());
+}

@@ -2,12 +2,15 @@
 
 use stripe_billing_core::SubjectKey;
 use stripe_billing_core::changes::{Changes, Effects, IgnoreReason, ParkReason, Settlement};
-use stripe_billing_core::store::{Commit, EventRange, ReceivedEvent, Settled, Store, StoredEvent};
+use stripe_billing_core::store::{
+    Commit, EventRange, ReceivedEvent, Settled, Store, StoredEvent, Verb,
+};
 
 use super::Fixture;
 use super::sample::{
-    at, changes, claim, current, event, failure, ids, invoice, linking, load, opening, paid, past,
-    retake, started, subject, subject_of, subscription, summary, take_of, telling, test_mode,
+    at, changes, claim, current, event, failure, ids, invoice, linking, load, opening, ordering,
+    paid, past, retake, started, subject, subject_of, subscription, summary, take_of, telling,
+    test_mode,
 };
 
 async fn settle(store: &dyn Store, id: &str, customer: &str, settlement: Settlement, now: i64) {
@@ -20,6 +23,13 @@ async fn settle(store: &dyn Store, id: &str, customer: &str, settlement: Settlem
         now: at(now),
     };
     assert!(store.settle(&held.lease, &settled).await.expect("settle"));
+}
+
+async fn requeue(store: &dyn Store, range: &EventRange, now: i64) -> u64 {
+    let order = ordering(Verb::Replay { range: range.clone() }, &format!("requeue {now}"), now);
+    let carried = store.operate(&order).await.expect("operate");
+    assert!(!carried.repeated, "each has a request id of its own");
+    carried.changed
 }
 
 fn everything() -> EventRange {
@@ -48,12 +58,12 @@ async fn in_every_status(store: &dyn Store) {
 
 /// What rests is due again, as if it had just come: no attempts, no reason. What is leased or waits
 /// for its retry is left.
-pub async fn maintain_requeue_makes_due_what_is_at_rest(fixture: &Fixture) {
+pub async fn operate_a_replay_makes_due_what_is_at_rest(fixture: &Fixture) {
     let store = fixture.node().as_ref();
     in_every_status(store).await;
     assert_eq!(summary(store, "evt_4").await.attempts, 1);
-    let requeued = store.requeue(&everything(), at(20)).await;
-    assert_eq!(requeued.expect("requeue"), 4);
+    let requeued = requeue(store, &everything(), 20).await;
+    assert_eq!(requeued, 4);
     for id in ["evt_1", "evt_2", "evt_3", "evt_4"] {
         let event = summary(fixture.other().as_ref(), id).await;
         assert_eq!((event.status.as_str(), event.attempts), ("received", 0));
@@ -61,15 +71,15 @@ pub async fn maintain_requeue_makes_due_what_is_at_rest(fixture: &Fixture) {
     }
     assert_eq!(summary(store, "evt_retry").await.status, "retry_wait");
     assert_eq!(summary(store, "evt_leased").await.status, "processing");
-    let again = store.requeue(&everything(), at(20)).await;
-    assert_eq!(again.expect("requeue"), 0, "what is due already does not rest");
-    let due = claim(store, at(20)).await;
+    let again = requeue(store, &everything(), 21).await;
+    assert_eq!(again, 0, "what is due already does not rest");
+    let due = claim(store, at(21)).await;
     assert_eq!(ids(&due), ["evt_1", "evt_2", "evt_3", "evt_4"]);
     assert!(due.iter().all(|one| one.attempts == 0 && one.crashes == 0 && one.lease.epoch == 2));
 }
 
 /// A range restricts by place, status, type and subject, and its limit takes the oldest first.
-pub async fn maintain_requeue_takes_a_range(fixture: &Fixture) {
+pub async fn operate_a_replay_takes_a_range(fixture: &Fixture) {
     let store = fixture.node().as_ref();
     in_every_status(store).await;
     let seqs: Vec<i64> =
@@ -89,7 +99,7 @@ pub async fn maintain_requeue_takes_a_range(fixture: &Fixture) {
     ];
     for (n, (range, expected)) in (0..).zip(ranges) {
         let now = 100 + n * 100;
-        let requeued = store.requeue(&range, at(now)).await.expect("requeue");
+        let requeued = requeue(store, &range, now).await;
         assert_eq!(requeued, expected.len() as u64, "{range:?}");
         let due: Vec<_> = claim(store, at(now))
             .await
@@ -130,7 +140,7 @@ pub async fn maintain_prune_empties_old_payloads(fixture: &Fixture) {
         assert_eq!(is.payload.is_empty(), pruned, "{:?}", is.summary);
         assert_eq!(is.summary, was.summary);
     }
-    let requeued = store.requeue(&everything(), at(40)).await.expect("requeue");
+    let requeued = requeue(store, &everything(), 40).await;
     assert_eq!(requeued, 3, "evt_3, evt_4 and evt_new");
     let receipt = store.receive(event("evt_1", at(50))).await.expect("receive");
     assert!(matches!(receipt, stripe_billing_core::store::Receipt::Duplicate { .. }));
@@ -145,7 +155,7 @@ pub async fn maintain_prune_finds_what_came_to_rest_late(fixture: &Fixture) {
     }
     assert_eq!(store.prune(at(90), 2).await.expect("prune"), 2);
     let range = EventRange { status: Some("dead".to_owned()), ..everything() };
-    assert_eq!(store.requeue(&range, at(50)).await.expect("requeue"), 1);
+    assert_eq!(requeue(store, &range, 50).await, 1);
     let held = retake(store, "evt_1", at(50)).await;
     let settled = Settled {
         settlement: Settlement::Processed,

@@ -39,6 +39,7 @@ pub mod ledger_streams;
 pub mod load;
 pub mod maintain;
 pub mod notices;
+pub mod operate;
 pub mod outbox;
 pub mod outbox_keys;
 pub mod parked;
@@ -179,6 +180,7 @@ macro_rules! store_conformance {
                 event_store_2_a_lease_that_runs_out_is_due_again,
                 event_store_2_each_claim_raises_the_epoch_by_one,
                 event_store_2_one_claimer_takes_over,
+                event_store_2_a_suspect_is_claimed_alone,
             ];
             load: [
                 event_store_3_an_unknown_subject_has_version_0,
@@ -271,11 +273,25 @@ macro_rules! store_conformance {
             maintain: [
                 inspect_stored_events_are_a_range,
                 inspect_events_are_found_by_their_id,
-                maintain_requeue_makes_due_what_is_at_rest,
-                maintain_requeue_takes_a_range,
+                operate_a_replay_makes_due_what_is_at_rest,
+                operate_a_replay_takes_a_range,
                 maintain_prune_empties_old_payloads,
                 maintain_prune_finds_what_came_to_rest_late,
                 maintain_erase_forgets_a_subject,
+            ];
+            operate: [
+                operate_1_a_request_is_carried_out_once,
+                operate_1_of_simultaneous_requests_one_counts,
+                operate_2_a_verb_fits_a_status_or_changes_nothing,
+                operate_2_a_released_lease_is_lost,
+                operate_3_a_pause_keeps_who_did_it_first,
+                operate_4_a_failure_is_known_by_its_key,
+                operate_5_effects_are_recorded_whole,
+                operate_6_a_ticket_closes_when_nothing_of_it_fails,
+                operate_6_a_dead_message_keeps_its_ticket_open,
+                operate_7_ticket_news_are_told_once_each,
+                operate_8_another_configuration_takes_up_what_failed_for_it,
+                operate_9_attempts_that_failed_are_kept,
             ];
             ledger: [
                 credit_ledger_1_simultaneous_reservations_never_hold_more_than_there_is,
@@ -416,6 +432,7 @@ mod tests {
             include_str!("load.rs"),
             include_str!("maintain.rs"),
             include_str!("notices.rs"),
+            include_str!("operate.rs"),
             include_str!("outbox.rs"),
             include_str!("outbox_keys.rs"),
             include_str!("parked.rs"),

@@ -132,7 +132,7 @@ pub async fn outbox_every_delivery_does_what_it_says(fixture: &Fixture) {
     let key = subject("cus_1");
     let resting = [
         ("evt_1", "sub_1", Delivery::Done, "done"),
-        ("evt_2", "sub_2", Delivery::Dead(failure()), "dead"),
+        ("evt_2", "sub_2", Delivery::Dead { failure: failure(), effects: Box::default() }, "dead"),
         ("evt_d", "sub_d", Delivery::Dropped, "dropped"),
     ];
     for (id, subscription, delivery, status) in resting {
@@ -166,7 +166,9 @@ pub async fn outbox_an_old_epoch_settles_nothing(fixture: &Fixture) {
     let holder = take_fact(fixture.other().as_ref(), LEASE + 2).await;
     let nobodys = Lease { seq: holder.lease.seq + 1_000, ..holder.lease };
     for lease in [&lost.lease, &nobodys] {
-        for delivery in [Delivery::Done, Delivery::Dead(failure())] {
+        for delivery in
+            [Delivery::Done, Delivery::Dead { failure: failure(), effects: Box::default() }]
+        {
             assert!(!settle(store, lease, &delivery, LEASE + 3).await);
         }
     }

@@ -13,7 +13,8 @@ use stripe_billing_core::state::{
     LinkSource, Links, ObjectKind, ObjectRef, Patch, Record, Subject,
 };
 use stripe_billing_core::store::{
-    ClaimedEntry, ClaimedEvent, EventQuery, EventSummary, LoadRequest, ReceivedEvent, Store,
+    ClaimedEntry, ClaimedEvent, EventQuery, EventSummary, LoadRequest, Order, ReceivedEvent, Store,
+    Verb,
 };
 use stripe_billing_core::stripe::Event;
 use stripe_billing_core::ticket::{TicketKind, TicketPriority, TicketWrite};
@@ -290,6 +291,18 @@ pub(crate) fn opening(key: &str) -> TicketWrite {
         event: Some("evt_1".to_owned()),
         title: "A payment is disputed".to_owned(),
         due_by: None,
+        context: None,
+    }
+}
+
+/// An operator's order.
+pub(crate) fn ordering(verb: Verb, request: &str, now: i64) -> Order {
+    Order {
+        request: request.to_owned(),
+        actor: "ada".to_owned(),
+        reason: Some("“why not”".to_owned()),
+        verb,
+        now: at(now),
     }
 }
 

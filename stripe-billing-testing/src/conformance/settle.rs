@@ -3,7 +3,7 @@
 use stripe_billing_core::ErrorKind;
 use stripe_billing_core::changes::{Effects, IgnoreReason, OutboxEntry, ParkReason, Settlement};
 use stripe_billing_core::notice::{Notice, NoticeKind};
-use stripe_billing_core::queue::Lease;
+use stripe_billing_core::queue::{ErrorClass, Failure, Lease};
 use stripe_billing_core::store::{AuditQuery, EventSummary, Settled, Store, TicketQuery};
 
 use super::Fixture;
@@ -72,6 +72,22 @@ pub async fn event_store_6_every_settlement_does_what_it_says(fixture: &Fixture)
     let again = retake(store, "evt_retry", at(500)).await;
     assert_eq!((again.attempts, again.crashes), (1, 0));
     assert!(settle(store, &again.lease, Settlement::Processed, 510).await);
+
+    let mut held = take(store, "evt_deferred", at(0)).await;
+    for (n, class, deferrals) in
+        [(1, ErrorClass::Deferred, 1), (2, ErrorClass::Systemic, 1), (3, ErrorClass::Deferred, 2)]
+    {
+        let failure = Failure { class, ..failure() };
+        let deferred = Settlement::Deferred { due: at(500 + n), failure };
+        assert!(settle(store, &held.lease, deferred, 10).await);
+        let event = summary(store, "evt_deferred").await;
+        assert_eq!((event.status.as_str(), event.attempts), ("deferred", 0));
+        assert_eq!(event.error_class.as_deref(), Some(class.as_str()));
+        assert_eq!(event.due_at, Some(at(500 + n)));
+        held = retake(store, "evt_deferred", at(500 + n)).await;
+        assert_eq!((held.attempts, held.deferrals, held.crashes), (0, deferrals, 0));
+    }
+    assert!(settle(store, &held.lease, Settlement::Processed, 510).await);
 
     let (_, released) = settled(store, "evt_released", Settlement::Released).await;
     assert_eq!((released.status.as_str(), released.attempts), ("received", 0));

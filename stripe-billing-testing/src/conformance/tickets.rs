@@ -4,7 +4,9 @@ use stripe_billing_core::SubjectKey;
 use stripe_billing_core::changes::{AuditEntry, Changes, Effects};
 use stripe_billing_core::state::{ObjectKind, ObjectRef};
 use stripe_billing_core::store::{AuditLine, AuditQuery, Commit, Store, TicketQuery};
-use stripe_billing_core::ticket::{Ticket, TicketKind, TicketPriority, TicketStatus, TicketWrite};
+use stripe_billing_core::ticket::{
+    Ticket, TicketContext, TicketKind, TicketPriority, TicketStatus, TicketWrite,
+};
 
 use super::Fixture;
 use super::race::{insist, race};
@@ -47,6 +49,7 @@ pub async fn event_store_9_a_ticket_is_opened_told_closed_and_opened_again(fixtu
         event: None,
         title: "it's “urgent”".to_owned(),
         due_by: None,
+        context: Some(TicketContext { amount: Some(4_900), ..TicketContext::default() }),
         ..open.clone()
     };
     let closed = TicketWrite { open: false, ..open.clone() };
@@ -57,15 +60,19 @@ pub async fn event_store_9_a_ticket_is_opened_told_closed_and_opened_again(fixtu
         (&later, closed, TicketStatus::Resolved),
         (&first, open, TicketStatus::Open),
     ];
-    let mut number = None;
+    let (mut number, mut known) = (None, None);
     for (n, (key, write_of, status)) in (1..).zip(steps) {
         write(store, key, i64::from(n), vec![write_of.clone()]).await;
+        let write_of_context = write_of.context.clone();
         let mut all = tickets(fixture.other().as_ref()).await;
         assert_eq!(all.len(), 1);
         let ticket = all.remove(0);
         let number = *number.get_or_insert(ticket.number);
-        let TicketWrite { key: name, kind, priority, open: _, object, event, title, due_by } =
-            write_of;
+        let TicketWrite {
+            key: name, kind, priority, open: _, object, event, title, due_by, ..
+        } = write_of;
+        // It stays when a later write brings none.
+        known = write_of_context.or(known);
         let expected = Ticket {
             number,
             key: name,
@@ -78,6 +85,7 @@ pub async fn event_store_9_a_ticket_is_opened_told_closed_and_opened_again(fixtu
             title,
             due_by,
             count: n,
+            context: known.clone(),
             opened_at: at(1),
             updated_at: at(i64::from(n)),
         };

@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use stripe_billing_core::changes::{Changes, Settlement};
+use stripe_billing_core::changes::{Changes, Effects, Settlement};
 use stripe_billing_core::ledger::{Account, Answer, Entry, LedgerKey, Refusal, Request, Scope};
 use stripe_billing_core::queue::{ClaimRequest, Lease};
 use stripe_billing_core::state::Subject;
 use stripe_billing_core::store::{
-    AuditLine, AuditQuery, Call, CallStore, ClaimedEntry, ClaimedEvent, Commit, CreditLedger,
-    Delivery, EntryQuery, EventQuery, EventRange, EventStore, EventSummary, Inspect, LedgerTerms,
-    LoadRequest, Maintain, Outbox, Receipt, ReceivedEvent, Records, Settled, Stats, StoredEvent,
-    TicketQuery, Usage, UsageQuery,
+    Attempt, AuditLine, AuditQuery, Call, CallStore, Carried, ClaimedEntry, ClaimedEvent, Commit,
+    CreditLedger, Delivery, EntryQuery, EventQuery, EventRange, EventStore, EventSummary, Inspect,
+    KnownFailure, LedgerTerms, LoadRequest, Maintain, Operate, Order, Outbox, Paused, Receipt,
+    ReceivedEvent, Records, Settled, Stats, StoredEvent, TicketNews, TicketQuery, TicketSweep,
+    Usage, UsageQuery,
 };
 use stripe_billing_core::ticket::Ticket;
 use stripe_billing_core::{AccountKey, StoreError, SubjectKey, Tenant};
@@ -129,7 +130,10 @@ impl EventStore for Counted {
     async fn settle(&self, lease: &Lease, settled: &Settled) -> Result<bool, StoreError> {
         let rests = !matches!(
             settled.settlement,
-            Settlement::Released | Settlement::Retry { .. } | Settlement::Dead(_)
+            Settlement::Released
+                | Settlement::Retry { .. }
+                | Settlement::Deferred { .. }
+                | Settlement::Dead(_)
         );
         one(if rests { &self.counts.settled } else { &self.counts.troubled });
         self.store.settle(lease, settled).await
@@ -303,15 +307,64 @@ impl Inspect for Counted {
 
 #[async_trait]
 impl Maintain for Counted {
-    async fn requeue(&self, range: &EventRange, now: DateTime<Utc>) -> Result<u64, StoreError> {
-        self.store.requeue(range, now).await
-    }
-
     async fn prune(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
         self.store.prune(before, limit).await
     }
 
     async fn erase(&self, subject: &SubjectKey) -> Result<u64, StoreError> {
         self.store.erase(subject).await
+    }
+}
+
+#[async_trait]
+impl Operate for Counted {
+    async fn operate(&self, order: &Order) -> Result<Carried, StoreError> {
+        self.store.operate(order).await
+    }
+
+    async fn paused(&self) -> Result<Option<Paused>, StoreError> {
+        self.store.paused().await
+    }
+
+    async fn known_failure(
+        &self,
+        tenant: &Tenant,
+        key: &str,
+        since: DateTime<Utc>,
+    ) -> Result<KnownFailure, StoreError> {
+        self.store.known_failure(tenant, key, since).await
+    }
+
+    async fn record_effects(
+        &self,
+        subject: &SubjectKey,
+        effects: &Effects,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        self.store.record_effects(subject, effects, now).await
+    }
+
+    async fn close_tickets(&self, now: DateTime<Utc>) -> Result<TicketSweep, StoreError> {
+        self.store.close_tickets(now).await
+    }
+
+    async fn ticket_news(&self, limit: u32) -> Result<Vec<TicketNews>, StoreError> {
+        self.store.ticket_news(limit).await
+    }
+
+    async fn ticket_told(&self, news: &TicketNews) -> Result<(), StoreError> {
+        self.store.ticket_told(news).await
+    }
+
+    async fn release_config(
+        &self,
+        configuration: &str,
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        self.store.release_config(configuration, now).await
+    }
+
+    async fn attempts(&self, seq: i64) -> Result<Vec<Attempt>, StoreError> {
+        self.store.attempts(seq).await
     }
 }

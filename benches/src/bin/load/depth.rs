@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use stripe_billing_core::queue::ClaimRequest;
-use stripe_billing_core::store::{EventQuery, EventRange, EventStore, Inspect, Maintain};
+use stripe_billing_core::store::{
+    EventQuery, EventRange, EventStore, Inspect, Maintain, Operate, Order, Verb,
+};
 use stripe_billing_core::{Clock, SystemClock};
 use stripe_billing_seaorm::SeaOrmStore;
 
@@ -82,7 +84,14 @@ async fn side(args: &Args, size: usize) -> Outcome<Figures> {
     figures.push(("release_parked, nothing parked", least(3, release).await?));
     for (name, range) in ranges(size) {
         let started = Instant::now();
-        let count = store.requeue(&range, now).await?;
+        let order = Order {
+            request: name.to_string(),
+            actor: "load".to_owned(),
+            reason: None,
+            verb: Verb::Replay { range },
+            now,
+        };
+        let count = store.operate(&order).await?.changed;
         figures.push((name, millis(started.elapsed())));
         eprintln!("{name}: {count} events");
     }

@@ -38,6 +38,10 @@ pub enum ObjectKind {
     Entitlements,
     /// An account's credits in one unit. The ledger has them; there is no record of this kind.
     Credits,
+    /// An event of the inbox: what operators order is about one. There is no record of this kind.
+    Event,
+    /// A queue. There is no record of this kind.
+    Queue,
 }
 
 impl ObjectKind {
@@ -52,6 +56,8 @@ impl ObjectKind {
             Self::PaymentMethod => "payment_method",
             Self::Entitlements => "entitlements",
             Self::Credits => "credits",
+            Self::Event => "event",
+            Self::Queue => "queue",
         }
     }
 }

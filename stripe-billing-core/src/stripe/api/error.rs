@@ -4,6 +4,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::json;
+use crate::queue::ErrorClass;
 
 /// What kind of failure a [`StripeError`] is.
 ///
@@ -240,6 +241,15 @@ impl StripeError {
             | StripeErrorKind::Idempotency
             | StripeErrorKind::Decode => false,
         })
+    }
+
+    /// What follows for work that failed with it.
+    pub fn class(&self) -> ErrorClass {
+        match self.0.kind {
+            _ if self.is_retryable() => ErrorClass::Transient,
+            StripeErrorKind::Authentication | StripeErrorKind::Permission => ErrorClass::Config,
+            _ => ErrorClass::Permanent,
+        }
     }
 
     /// Rewrites every text that came from outside, to take a secret out of it.

@@ -65,6 +65,10 @@ pub trait StripeApi: std::fmt::Debug + Send + Sync + 'static {
     /// Compare it with the `livemode` of each event and object.
     fn livemode(&self) -> Option<bool>;
 
+    /// Another one when the key or the address is: what Stripe refused for the old one is tried
+    /// again then. It does not tell the key.
+    fn configuration(&self) -> Option<String>;
+
     /// `POST /v1/customers`
     async fn create_customer(
         &self,
@@ -197,6 +201,10 @@ macro_rules! forward {
 
             fn livemode(&self) -> Option<bool> {
                 (**self).livemode()
+            }
+
+            fn configuration(&self) -> Option<String> {
+                (**self).configuration()
             }
 
             async fn retrieve_object(

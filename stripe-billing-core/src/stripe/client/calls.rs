@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::form::Form;
 use super::transport::{Call, check_id, path_with};
-use super::{StripeClient, params};
+use super::{Shared, StripeClient, params};
+use crate::digest;
 use crate::stripe::{
     ActiveEntitlement, CancelSubscription, CheckoutSession, CreateCheckoutSession, CreateCustomer,
     CreatePortalSession, Customer, EventNotification, IdempotencyKey, InvoicePayment, List,
@@ -34,6 +35,11 @@ impl StripeApi for StripeClient {
 
     fn livemode(&self) -> Option<bool> {
         self.shared.livemode
+    }
+
+    fn configuration(&self) -> Option<String> {
+        let Shared { api_base, key, .. } = self.shared.as_ref();
+        Some(digest::fingerprint(&(api_base, key.expose())))
     }
 
     async fn create_customer(

@@ -11,6 +11,7 @@ CREATE TABLE IF NOT EXISTS {p}events (
     status VARCHAR(16) NOT NULL,
     due_at BIGINT,
     attempts BIGINT NOT NULL DEFAULT 0,
+    deferrals BIGINT NOT NULL DEFAULT 0,
     crashes BIGINT NOT NULL DEFAULT 0,
     epoch BIGINT NOT NULL DEFAULT 0,
     worker TEXT,
@@ -20,12 +21,14 @@ CREATE TABLE IF NOT EXISTS {p}events (
     message TEXT,
     differs BOOLEAN NOT NULL DEFAULT FALSE,
     anomalies LONGTEXT,
+    ticket VARCHAR(512),
     payload LONGBLOB NOT NULL,
     UNIQUE KEY {p}events_key (event_id, stripe_account, livemode),
     KEY {p}events_due (due_at, seq),
     KEY {p}events_status (status, seq),
     KEY {p}events_type (event_type, seq),
-    KEY {p}events_subject (subject, seq)
+    KEY {p}events_subject (subject, seq),
+    KEY {p}events_ticket (ticket)
 ) {table};
 CREATE TABLE IF NOT EXISTS {p}subjects (
     stripe_account VARCHAR(128) NOT NULL,
@@ -62,15 +65,19 @@ CREATE TABLE IF NOT EXISTS {p}outbox (
     status VARCHAR(16) NOT NULL,
     due_at BIGINT,
     attempts BIGINT NOT NULL DEFAULT 0,
+    deferrals BIGINT NOT NULL DEFAULT 0,
+    crashes BIGINT NOT NULL DEFAULT 0,
     epoch BIGINT NOT NULL DEFAULT 0,
     worker TEXT,
     reason VARCHAR(255),
     error_class VARCHAR(16),
     message TEXT,
+    ticket VARCHAR(512),
     UNIQUE KEY {p}outbox_key (stripe_account, livemode, fact_key),
     KEY {p}outbox_due (due_at, seq),
     KEY {p}outbox_status (status),
-    KEY {p}outbox_subject (subject)
+    KEY {p}outbox_subject (subject),
+    KEY {p}outbox_ticket (ticket)
 ) {table};
 CREATE TABLE IF NOT EXISTS {p}calls (
     call_key VARCHAR(512) NOT NULL PRIMARY KEY,
@@ -96,9 +103,33 @@ CREATE TABLE IF NOT EXISTS {p}tickets (
     count BIGINT NOT NULL,
     opened_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
+    context LONGTEXT,
+    revision BIGINT NOT NULL DEFAULT 1,
+    told BIGINT NOT NULL DEFAULT 0,
+    told_open BOOLEAN,
     UNIQUE KEY {p}tickets_key (stripe_account, livemode, ticket_key),
     KEY {p}tickets_status (status, number),
     KEY {p}tickets_subject (subject, number)
+) {table};
+CREATE TABLE IF NOT EXISTS {p}attempts (
+    seq BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    event_seq BIGINT NOT NULL,
+    at BIGINT NOT NULL,
+    class VARCHAR(16) NOT NULL,
+    code VARCHAR(255) NOT NULL,
+    message TEXT NOT NULL,
+    worker TEXT,
+    KEY {p}attempts_event (event_seq, seq)
+) {table};
+CREATE TABLE IF NOT EXISTS {p}orders (
+    request VARCHAR(255) NOT NULL PRIMARY KEY,
+    verb LONGTEXT NOT NULL,
+    carried LONGTEXT NOT NULL,
+    at BIGINT NOT NULL
+) {table};
+CREATE TABLE IF NOT EXISTS {p}switches (
+    name VARCHAR(255) NOT NULL PRIMARY KEY,
+    value LONGTEXT NOT NULL
 ) {table};
 CREATE TABLE IF NOT EXISTS {p}audit (
     seq BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,

@@ -11,6 +11,7 @@ CREATE TABLE IF NOT EXISTS {p}events (
     status TEXT NOT NULL,
     due_at BIGINT,
     attempts BIGINT NOT NULL DEFAULT 0,
+    deferrals BIGINT NOT NULL DEFAULT 0,
     crashes BIGINT NOT NULL DEFAULT 0,
     epoch BIGINT NOT NULL DEFAULT 0,
     worker TEXT,
@@ -20,6 +21,7 @@ CREATE TABLE IF NOT EXISTS {p}events (
     message TEXT,
     differs BOOLEAN NOT NULL DEFAULT FALSE,
     anomalies TEXT,
+    ticket TEXT,
     payload BLOB NOT NULL,
     UNIQUE (event_id, stripe_account, livemode)
 );
@@ -28,6 +30,7 @@ CREATE INDEX IF NOT EXISTS {p}events_status ON {p}events (status, seq);
 CREATE INDEX IF NOT EXISTS {p}events_type ON {p}events (event_type, seq);
 CREATE INDEX IF NOT EXISTS {p}events_subject ON {p}events (subject, seq) WHERE subject IS NOT NULL;
 CREATE INDEX IF NOT EXISTS {p}events_parked ON {p}events (stripe_account, livemode, subject) WHERE status = 'parked';
+CREATE INDEX IF NOT EXISTS {p}events_ticket ON {p}events (ticket, status) WHERE ticket IS NOT NULL;
 CREATE TABLE IF NOT EXISTS {p}subjects (
     stripe_account TEXT NOT NULL,
     livemode BOOLEAN NOT NULL,
@@ -63,16 +66,20 @@ CREATE TABLE IF NOT EXISTS {p}outbox (
     status TEXT NOT NULL,
     due_at BIGINT,
     attempts BIGINT NOT NULL DEFAULT 0,
+    deferrals BIGINT NOT NULL DEFAULT 0,
+    crashes BIGINT NOT NULL DEFAULT 0,
     epoch BIGINT NOT NULL DEFAULT 0,
     worker TEXT,
     reason TEXT,
     error_class TEXT,
     message TEXT,
+    ticket TEXT,
     UNIQUE (stripe_account, livemode, fact_key)
 );
 CREATE INDEX IF NOT EXISTS {p}outbox_due ON {p}outbox (due_at, seq) WHERE due_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS {p}outbox_status ON {p}outbox (status);
 CREATE INDEX IF NOT EXISTS {p}outbox_subject ON {p}outbox (subject);
+CREATE INDEX IF NOT EXISTS {p}outbox_ticket ON {p}outbox (ticket, status) WHERE ticket IS NOT NULL;
 CREATE TABLE IF NOT EXISTS {p}calls (
     call_key TEXT PRIMARY KEY,
     generation BIGINT NOT NULL,
@@ -97,10 +104,35 @@ CREATE TABLE IF NOT EXISTS {p}tickets (
     count BIGINT NOT NULL,
     opened_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
+    context TEXT,
+    revision BIGINT NOT NULL DEFAULT 1,
+    told BIGINT NOT NULL DEFAULT 0,
+    told_open BOOLEAN,
     UNIQUE (stripe_account, livemode, ticket_key)
 );
+CREATE INDEX IF NOT EXISTS {p}tickets_news ON {p}tickets (updated_at, number) WHERE revision <> told;
 CREATE INDEX IF NOT EXISTS {p}tickets_status ON {p}tickets (status, number);
 CREATE INDEX IF NOT EXISTS {p}tickets_subject ON {p}tickets (subject, number);
+CREATE TABLE IF NOT EXISTS {p}attempts (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_seq BIGINT NOT NULL,
+    at BIGINT NOT NULL,
+    class TEXT NOT NULL,
+    code TEXT NOT NULL,
+    message TEXT NOT NULL,
+    worker TEXT
+);
+CREATE INDEX IF NOT EXISTS {p}attempts_event ON {p}attempts (event_seq, seq);
+CREATE TABLE IF NOT EXISTS {p}orders (
+    request TEXT NOT NULL PRIMARY KEY,
+    verb TEXT NOT NULL,
+    carried TEXT NOT NULL,
+    at BIGINT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS {p}switches (
+    name TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS {p}audit (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     at BIGINT NOT NULL,
