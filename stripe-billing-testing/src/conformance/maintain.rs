@@ -101,11 +101,10 @@ pub async fn operate_a_replay_takes_a_range(fixture: &Fixture) {
         let now = 100 + n * 100;
         let requeued = requeue(store, &range, now).await;
         assert_eq!(requeued, expected.len() as u64, "{range:?}");
-        let due: Vec<_> = claim(store, at(now))
-            .await
-            .into_iter()
-            .filter(|one| one.event.key.id != "evt_leased")
-            .collect();
+        // `evt_leased` is due again when its lease has run out, and comes alone then.
+        let mut due = claim(store, at(now)).await;
+        due.extend(claim(store, at(now)).await);
+        due.retain(|one| one.event.key.id != "evt_leased");
         assert_eq!(ids(&due), expected, "{range:?}");
         for one in due {
             // Back to where it was.

@@ -246,6 +246,7 @@ macro_rules! store_conformance {
                 outbox_an_old_epoch_settles_nothing,
                 outbox_the_account_is_that_of_the_claim,
                 outbox_an_entry_is_due_at_its_own_time,
+                outbox_a_suspect_is_claimed_alone,
                 outbox_shadow_entries_are_never_claimed,
             ];
             calls: [

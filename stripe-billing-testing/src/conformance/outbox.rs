@@ -217,8 +217,9 @@ pub async fn outbox_an_entry_is_due_at_its_own_time(fixture: &Fixture) {
     assert_eq!(keys(&claim_outbox(other, at(0)).await).len(), 2);
     let stats = store.stats(at(499)).await.expect("stats");
     assert_eq!(stats.outbox.get("pending"), Some(&1));
-    for fact in claim_outbox(other, at(499)).await {
-        // The leases of the two ran out.
+    for _ in 0..2 {
+        // The leases of the two ran out, and so each comes alone.
+        let fact = take_fact(other, 499).await;
         assert_ne!(fact.entry.key, started("sub_later").key);
         assert!(settle(store, &fact.lease, &Delivery::Done, 499).await);
     }
@@ -256,4 +257,20 @@ pub async fn outbox_shadow_entries_are_never_claimed(fixture: &Fixture) {
     // Told for real later on, it is there already.
     tell(store, &key, "evt_3", vec![started("sub_1")], 2).await;
     assert!(claim_outbox(other, at(10)).await.is_empty());
+}
+
+/// A message whose lease ever ran out is claimed alone, and says how often it did.
+pub async fn outbox_a_suspect_is_claimed_alone(fixture: &Fixture) {
+    let store = fixture.node().as_ref();
+    let key = subject("cus_1");
+    tell(store, &key, "evt_1", vec![started("sub_1"), started("sub_2")], 0).await;
+    assert_eq!(claim_outbox(store, at(0)).await.len(), 2, "their worker dies");
+    tell(store, &key, "evt_2", vec![started("sub_3"), started("sub_4")], LEASE + 9).await;
+    let mut crashes = Vec::new();
+    for expected in [1, 1, 2, 0] {
+        let claimed = claim_outbox(fixture.other().as_ref(), at(LEASE + 9)).await;
+        assert_eq!(claimed.len(), expected);
+        crashes.extend(claimed.iter().map(|fact| fact.crashes));
+    }
+    assert_eq!(crashes, [1, 1, 0, 0]);
 }
