@@ -43,6 +43,8 @@ const RETRY_SOON: u32 = 1;
 /// | `return_url_unknown` | 400 | no return address is configured and the request names no origin |
 /// | `invalid_query` | 400 | a parameter of an operator's question is wrong; `detail` names it |
 /// | `unknown_event` | 404 | no event has this id |
+/// | `not_now` | 409 | the event is in a status in which this cannot be done |
+/// | `request_reused` | 409 | the request id was used for another order |
 /// | `not_found` | 404 | operators have no such route |
 /// | `method_not_allowed` | 405 | the route is asked with another method |
 /// | `internal_error` | 500 | anything else |
@@ -125,6 +127,16 @@ impl Problem {
         let title = "The quantity is out of range";
         Self::new(StatusCode::BAD_REQUEST, "invalid_quantity", title)
             .with_detail("it must be at least 1 and at most 1,000,000")
+    }
+
+    pub(crate) fn not_now(detail: String) -> Self {
+        let title = "This cannot be done to the event as it is";
+        Self::new(StatusCode::CONFLICT, "not_now", title).with_detail(detail)
+    }
+
+    pub(crate) fn request_reused() -> Self {
+        let title = "The request id was used for another order";
+        Self::new(StatusCode::CONFLICT, "request_reused", title)
     }
 
     pub(crate) fn cross_origin() -> Self {

@@ -16,14 +16,24 @@ USAGE: billing-ops COMMAND [OPTIONS]
   ledger reconcile              compare with what was paid, and with Stripe where a key is set; exit code 1
                                 if anything differs
   events replay [--apply]       what deciding on stored events again would change; with --apply, do it
+  events resolve EVENT          an event that failed was dealt with elsewhere
+  events dismiss EVENT          an event that failed does not matter (needs --reason)
+  events release EVENT          an event's worker is gone: another may take it
+  events payload EVENT          what was received, without personal data and secrets
+  messages redeliver            hand dead messages over once more; --key K for one
+  queue pause | resume          stop and start processing; what arrives is stored all the same
+  queue status                  who paused it, and what is wrong; exit code 1 if anything
   stats                         counts and ages of the queues
 
 OPTIONS
   --account A        the app's account
   --unit U           the unit of credit; needed where the catalog has several
   --livemode BOOL    live or test mode
-  --status S, --type T, --customer C, --limit N
+  --status S, --type T, --customer C, --ticket K, --limit N
                      which events to replay
+  --reason R         why, for the audit log
+  --actor A          who, for the audit log; the login name unless given
+  --request ID       makes an order happen once; printed where none is given
   --json             machine-readable output
 
 ENVIRONMENT
@@ -43,8 +53,30 @@ pub(crate) enum Command {
     Rebuild(Place),
     Explain(Place),
     Export(Place),
-    Replay(Replay),
+    Replay(Replay, By),
+    Event(Change, String, By),
+    Payload(String),
+    Redeliver(Option<String>, By),
+    Pause(By),
+    Resume(By),
+    Queue,
     Stats,
+}
+
+/// What to do to one event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Resolve,
+    Dismiss,
+    Release,
+}
+
+/// Who orders, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct By {
+    pub(crate) actor: Option<String>,
+    pub(crate) reason: Option<String>,
+    pub(crate) request: Option<String>,
 }
 
 /// One ledger account.
@@ -62,6 +94,7 @@ pub(crate) struct Replay {
     pub(crate) status: Option<String>,
     pub(crate) event_type: Option<String>,
     pub(crate) customer: Option<String>,
+    pub(crate) ticket: Option<String>,
     pub(crate) limit: Option<u32>,
 }
 
@@ -86,6 +119,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, 
     let mut parser = lexopt::Parser::from_args(args);
     let (mut words, mut json) = (Vec::new(), false);
     let (mut place, mut replay) = (Place::default(), Replay::default());
+    let (mut by, mut key) = (By::default(), None);
     while let Some(arg) = parser.next()? {
         match arg {
             Short('h') | Long("help") => return Ok(Parsed::Help),
@@ -97,6 +131,11 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, 
             Long("status") => replay.status = Some(parser.value()?.string()?),
             Long("type") => replay.event_type = Some(parser.value()?.string()?),
             Long("customer") => replay.customer = Some(parser.value()?.string()?),
+            Long("ticket") => replay.ticket = Some(parser.value()?.string()?),
+            Long("reason") => by.reason = Some(parser.value()?.string()?),
+            Long("actor") => by.actor = Some(parser.value()?.string()?),
+            Long("request") => by.request = Some(parser.value()?.string()?),
+            Long("key") => key = Some(parser.value()?.string()?),
             Long("limit") => replay.limit = Some(parser.value()?.parse()?),
             Value(word) => words.push(word.string()?),
             other => return Err(other.unexpected().into()),
@@ -112,7 +151,15 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, 
         ["ledger", "rebuild"] => Command::Rebuild(place()?),
         ["ledger", "explain"] => Command::Explain(place()?),
         ["ledger", "export"] => Command::Export(place()?),
-        ["events", "replay"] => Command::Replay(replay),
+        ["events", "replay"] => Command::Replay(replay, by),
+        ["events", "resolve", id] => Command::Event(Change::Resolve, (*id).to_owned(), by),
+        ["events", "dismiss", id] => Command::Event(Change::Dismiss, (*id).to_owned(), by),
+        ["events", "release", id] => Command::Event(Change::Release, (*id).to_owned(), by),
+        ["events", "payload", id] => Command::Payload((*id).to_owned()),
+        ["messages", "redeliver"] => Command::Redeliver(key, by),
+        ["queue", "pause"] => Command::Pause(by),
+        ["queue", "resume"] => Command::Resume(by),
+        ["queue", "status"] => Command::Queue,
         ["stats"] => Command::Stats,
         other => return Err(Mistake::Unknown(other.join(" "))),
     };
@@ -138,6 +185,14 @@ mod tests {
         assert_eq!((command, json), (Command::Explain(place), false));
         let run = parsed("ledger verify --json").expect("a command");
         assert_eq!(run, Parsed::Run { command: Command::Verify, json: true });
+        let Ok(Parsed::Run { command, .. }) =
+            parsed("events dismiss evt_1 --reason test --actor a")
+        else {
+            panic!("it is a command");
+        };
+        let text = |text: &str| Some(text.to_owned());
+        let by = By { actor: text("a"), reason: text("test"), request: None };
+        assert_eq!(command, Command::Event(Change::Dismiss, "evt_1".to_owned(), by));
         assert_eq!(parsed("").expect("help"), Parsed::Help);
     }
 

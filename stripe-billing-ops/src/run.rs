@@ -6,12 +6,13 @@ use std::io::{IsTerminal, Write as _};
 use serde_json::json;
 use stripe_billing_core::catalog::Catalog;
 use stripe_billing_core::ledger::{Account, Entry, LedgerKey, Scope, csv, explain, recount};
-use stripe_billing_core::store::{EntryQuery, EventRange};
+use stripe_billing_core::store::{EntryQuery, EventRange, Verb};
 use stripe_billing_core::stripe::StripeClient;
 use stripe_billing_core::{AccountKey, Billing};
 use stripe_billing_seaorm::SeaOrmStore;
 
-use crate::args::{Command, Place, Replay};
+use crate::args::{By, Command, Place, Replay};
+use crate::orders;
 
 /// Entries read at once.
 const PAGE: u32 = 5_000;
@@ -79,7 +80,15 @@ pub(crate) async fn run(billing: &Billing, command: &Command, json: bool) -> Res
             print!("{}", csv(&entries));
             Ok(true)
         }
-        Command::Replay(replay) => self::replay(billing, replay, json).await,
+        Command::Replay(replay, by) => self::replay(billing, replay, by, json).await,
+        Command::Event(change, id, by) => orders::about_event(billing, *change, id, by, json).await,
+        Command::Payload(id) => orders::payload(billing, id).await,
+        Command::Redeliver(key, by) => {
+            orders::give(billing, Verb::Redeliver { key: key.clone() }, by, json).await
+        }
+        Command::Pause(by) => orders::give(billing, Verb::Pause, by, json).await,
+        Command::Resume(by) => orders::give(billing, Verb::Resume, by, json).await,
+        Command::Queue => orders::queue(billing, json).await,
         Command::Stats => {
             let stats = billing.store().stats(billing.clock().now()).await?;
             println!("{}", serde_json::to_string_pretty(&stats)?);
@@ -159,26 +168,28 @@ async fn rebuild(billing: &Billing, place: &Place, json: bool) -> Result<bool, F
     Ok(differences.is_empty())
 }
 
-async fn replay(billing: &Billing, wanted: &Replay, json: bool) -> Result<bool, Failure> {
+async fn replay(billing: &Billing, wanted: &Replay, by: &By, json: bool) -> Result<bool, Failure> {
     let range = EventRange {
         status: wanted.status.clone(),
         event_type: wanted.event_type.clone(),
         subject: wanted.customer.clone(),
+        ticket: wanted.ticket.clone(),
         limit: wanted.limit.unwrap_or(1_000),
         ..EventRange::default()
     };
-    let replayed = billing.replay(&range, !wanted.apply).await?;
+    if wanted.apply {
+        return orders::give(billing, Verb::Replay { range }, by, json).await;
+    }
+    let replayed = billing.try_replay(&range).await?;
     if json {
         println!("{}", serde_json::to_string(&replayed)?);
-    } else if wanted.apply {
-        println!("{} events are due again; the app's workers take them up", replayed.requeued);
-    } else {
-        for event in &replayed.events {
-            let changes = event.changes.len();
-            println!("{} {}: {}, {changes} records", event.id, event.event_type, event.outcome);
-        }
-        println!("{} events, nothing written; --apply makes them due", replayed.events.len());
+        return Ok(true);
     }
+    for event in &replayed.events {
+        let changes = event.changes.len();
+        println!("{} {}: {}, {changes} records", event.id, event.event_type, event.outcome);
+    }
+    println!("{} events, nothing written; --apply makes them due", replayed.events.len());
     Ok(true)
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use stripe_billing_core::store::{EventSummary, StoredEvent};
+use stripe_billing_core::store::{Attempt, EventSummary, StoredEvent};
 use stripe_billing_core::webhook::EventKind;
 
 /// `GET /events/{id}`.
@@ -15,12 +15,19 @@ pub(super) struct EventView<'a> {
     payload: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload_base64: Option<String>,
+    /// Attempts that failed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed: Vec<Attempt>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     others: Vec<Self>,
 }
 
 impl<'a> EventView<'a> {
-    pub(super) fn of(event: &'a StoredEvent, others: &'a [StoredEvent]) -> Self {
+    pub(super) fn of(
+        event: &'a StoredEvent,
+        others: &'a [StoredEvent],
+        failed: Vec<Attempt>,
+    ) -> Self {
         let payload = serde_json::from_slice::<&RawValue>(&event.payload).ok();
         let unreadable = payload.is_none() && !event.payload.is_empty();
         Self {
@@ -33,7 +40,8 @@ impl<'a> EventView<'a> {
             api_version: event.api_version.as_deref(),
             payload,
             payload_base64: unreadable.then(|| base64(&event.payload)),
-            others: others.iter().map(|other| EventView::of(other, &[])).collect(),
+            failed,
+            others: others.iter().map(|other| EventView::of(other, &[], Vec::new())).collect(),
         }
     }
 }

@@ -13,11 +13,21 @@ use super::{Routed, answer};
 use crate::problem::Problem;
 
 /// Where an event can stand.
-const EVENT_STATUSES: [&str; 7] =
-    ["received", "processing", "retry_wait", "parked", "processed", "ignored", "dead"];
+const EVENT_STATUSES: [&str; 10] = [
+    "received",
+    "processing",
+    "retry_wait",
+    "deferred",
+    "parked",
+    "processed",
+    "ignored",
+    "dead",
+    "resolved",
+    "dismissed",
+];
 
 pub(super) async fn events(State(billing): State<Billing>, uri: Uri) -> Routed {
-    let params = Params::read(&uri, &["status", "type", "customer", "limit", "after"])?;
+    let params = Params::read(&uri, &["status", "type", "customer", "ticket", "limit", "after"])?;
     let expected = format!("one of {}", EVENT_STATUSES.join(", "));
     let query = EventQuery {
         status: params.value("status", &expected, |text| {
@@ -25,6 +35,7 @@ pub(super) async fn events(State(billing): State<Billing>, uri: Uri) -> Routed {
         })?,
         event_type: params.text("type"),
         subject: params.text("customer"),
+        ticket: params.text("ticket"),
         after: params.after()?,
         limit: params.limit()?,
     };

@@ -3,6 +3,7 @@
 mod event;
 mod ledger;
 mod list;
+mod orders;
 mod query;
 mod verbs;
 mod view;
@@ -62,8 +63,13 @@ where
 /// |---|---|
 /// | `GET /customers/{id}?at=&livemode=&stripe_account=` | [`CustomerView`](stripe_billing_core::operator::CustomerView): everything known of a customer; `known` is false when that is nothing |
 /// | `GET /accounts/{account}?at=&livemode=&stripe_account=` | the same by the app's account, with what it bought as a guest |
-/// | `GET /events?status=&type=&customer=&limit=&after=` | `{"events": [..], "next"}`, the newest first |
-/// | `GET /events/{id}` | an event with its `payload` as received; 404 `unknown_event` |
+/// | `GET /events?status=&type=&customer=&ticket=&limit=&after=` | `{"events": [..], "next"}`, the newest first |
+/// | `GET /events/{id}` | an event with its `payload` as received and the `failed` attempts; 404 `unknown_event` |
+/// | `GET /events/{id}/payload` | its payload without names, addresses, metadata, secrets and links ([`redacted`](stripe_billing_core::operator::redacted)) |
+/// | `POST /events/{id}/resolve`, `/dismiss`, `/release` `{"request_id", "reason"}` | [`Carried`](stripe_billing_core::store::Carried): it was dealt with elsewhere; it does not matter (with a reason); its worker is gone. 409 `not_now` where its status does not allow it |
+/// | `GET /queue` | `{"paused", "readiness"}`: who paused the queue, and what is wrong |
+/// | `POST /queue/pause`, `/queue/resume` `{"request_id", "reason"}` | [`Carried`](stripe_billing_core::store::Carried): nothing is processed or handed over until it is resumed; deliveries are stored all the same |
+/// | `POST /messages/redeliver` `{"request_id", "key", "reason"}` | [`Carried`](stripe_billing_core::store::Carried): dead messages are due again, the one with this key or all |
 /// | `GET /stats` | [`Stats`](stripe_billing_core::store::Stats) of both queues |
 /// | `GET /ledger/verify` | [`LedgerProof`](stripe_billing_core::LedgerProof): every balance of credits recomputed from its entries |
 /// | `GET /accounts/{account}/ledger?unit=&limit=&after=&format=` | `{"entries": [..], "next"}`, the newest first; with `format=csv` a table |
@@ -72,7 +78,7 @@ where
 /// | `GET /audit?customer=&limit=&after=` | `{"audit": [..], "next"}`, the newest first |
 /// | `POST /customers/{id}/link` `{"account", "request_id"}` | 202: the customer belongs to that account, whatever its metadata say; once per request id |
 /// | `POST /customers/{id}/erase` `{}` | `{"events"}`: what was received about the customer is forgotten |
-/// | `POST /events/replay` `{"dry_run", "from", "until", "status", "type", "customer", "limit"}` | [`Replayed`](stripe_billing_core::Replayed): what deciding again would change, or, with `"dry_run": false`, how many events are due again |
+/// | `POST /events/replay` `{"dry_run", "from", "until", "status", "type", "customer", "ticket", "limit", "request_id", "reason"}` | [`Replayed`](stripe_billing_core::Replayed): what deciding again would change, or, with `"dry_run": false`, how many events are due again (`requeued`) |
 ///
 /// A `POST` about a customer takes `livemode` and `stripe_account` as well. Every `POST` takes JSON
 /// only, which a page of another site cannot send unasked.
@@ -105,8 +111,16 @@ pub fn operator(billing: Billing, authorize: impl Authorize) -> Router {
         .route("/customers/{id}/erase", post(verbs::erase))
         .route("/accounts/{account}", get(account))
         .route("/events", get(list::events))
-        .route("/events/replay", post(verbs::replay))
+        .route("/events/replay", post(orders::replay))
         .route("/events/{id}", get(one_event))
+        .route("/events/{id}/payload", get(orders::payload))
+        .route("/events/{id}/resolve", post(orders::resolve))
+        .route("/events/{id}/dismiss", post(orders::dismiss))
+        .route("/events/{id}/release", post(orders::release))
+        .route("/messages/redeliver", post(orders::redeliver))
+        .route("/queue", get(orders::queue))
+        .route("/queue/pause", post(orders::pause))
+        .route("/queue/resume", post(orders::resume))
         .route("/stats", get(stats))
         .route("/ledger/verify", get(ledger::verify))
         .route("/accounts/{account}/ledger", get(ledger::entries))
@@ -161,7 +175,9 @@ async fn one_event(State(billing): State<Billing>, id: Named, uri: Uri) -> Route
     let events = billing.store().events_by_id(&id).await;
     let events = events.map_err(|error| Problem::from(&error))?;
     let (first, others) = events.split_first().ok_or_else(Problem::unknown_event)?;
-    Ok(answer(&event::EventView::of(first, others)))
+    let failed = billing.store().attempts(first.summary.seq).await;
+    let failed = failed.map_err(|error| Problem::from(&error))?;
+    Ok(answer(&event::EventView::of(first, others, failed)))
 }
 
 async fn stats(State(billing): State<Billing>, uri: Uri) -> Routed {

@@ -1,4 +1,4 @@
-//! What operators do: link a customer, replay events, forget a customer.
+//! What operators do to customers: link one, forget one.
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -8,15 +8,12 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use stripe_billing_core::store::{EventRange, Receipt};
+use stripe_billing_core::store::Receipt;
 use stripe_billing_core::{Billing, CommandError, SubjectKey, Tenant};
 
 use super::{Named, Operator, Routed, answer, query};
 use crate::body;
 use crate::problem::Problem;
-
-/// Events of one replay, unless it is said.
-const DEFAULT_REPLAY: u32 = 100;
 
 /// Which tenant a customer lives in; without a mode in the one where it is known, live first.
 #[derive(Debug, Deserialize)]
@@ -33,24 +30,6 @@ struct Link {
     request_id: String,
     livemode: Option<bool>,
     stripe_account: Option<String>,
-}
-
-/// The fields of [`EventRange`], and whether to write.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Replay {
-    #[serde(default = "yes")]
-    dry_run: bool,
-    from: Option<i64>,
-    until: Option<i64>,
-    status: Option<String>,
-    r#type: Option<String>,
-    customer: Option<String>,
-    limit: Option<u32>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// Only JSON: a page of another site cannot make a browser send that without being asked.
@@ -101,28 +80,6 @@ pub(super) async fn link(
         Err(CommandError::Unknown(_)) => Err(Problem::unknown_customer()),
         Err(error) => Err(Problem::invalid_body(error.to_string())),
     }
-}
-
-pub(super) async fn replay(
-    State(billing): State<Billing>,
-    Extension(operator): Extension<Operator>,
-    request: Request,
-) -> Routed {
-    let wanted: Replay = json(request).await?;
-    let range = EventRange {
-        from: wanted.from,
-        until: wanted.until,
-        status: wanted.status,
-        event_type: wanted.r#type,
-        subject: wanted.customer,
-        limit: wanted.limit.unwrap_or(DEFAULT_REPLAY),
-    };
-    let replayed = billing.replay(&range, wanted.dry_run).await;
-    let replayed = replayed.map_err(|error| Problem::from(&error))?;
-    if !wanted.dry_run {
-        tracing::info!(operator = operator.name, count = replayed.requeued, "events are replayed");
-    }
-    Ok(answer(&replayed))
 }
 
 pub(super) async fn erase(

@@ -7,6 +7,7 @@ mod buying;
 mod credits;
 mod hostile;
 mod operator;
+mod orders;
 mod outage;
 mod reading;
 mod selling;

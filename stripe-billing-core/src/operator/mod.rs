@@ -7,6 +7,7 @@
 mod customer;
 mod invoice;
 mod payment;
+mod redact;
 mod session;
 mod subscription;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use crate::state::{State, Subject};
 pub use customer::{CustomerDetails, LinksView, PaymentMethodView, SubjectView};
 pub use invoice::InvoiceView;
 pub use payment::{DisputeOutcome, DisputeView, FraudWarningView, PaymentView, RefundView};
+pub use redact::redacted;
 pub use session::CheckoutSessionView;
 pub use subscription::SubscriptionView;
 

@@ -144,6 +144,7 @@ fn queries() -> Vec<(&'static str, EventQuery)> {
             status: status.map(str::to_owned),
             event_type: event_type.map(str::to_owned),
             subject: subject.map(str::to_owned),
+            ticket: None,
             after: None,
             limit: 100,
         };
