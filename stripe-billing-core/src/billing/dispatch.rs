@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::guard::guarded;
 use super::process::Report;
 use super::{Billing, observe};
 use crate::changes::Message;
@@ -93,12 +92,12 @@ impl Billing {
                 let details = NoticeDetails::of(notice, about, &self.inner.catalog, now);
                 let notice = notice.clone();
                 let told = Notification { key, subject, account, notice, details };
-                guarded(self.inner.notifier.notify(&told), NOTIFIER_FAILED).await
+                self.guarded(self.inner.notifier.notify(&told), NOTIFIER_FAILED).await
             }
             (Message::Event(event), Some(account)) => {
                 let event = event.clone();
                 let fact = Fact { key, subject, account, event };
-                guarded(self.inner.handler.handle(&fact), HANDLER_FAILED).await
+                self.guarded(self.inner.handler.handle(&fact), HANDLER_FAILED).await
             }
             // Facts are only written for linked subjects, and a link never goes away.
             (Message::Event(_), None) => {

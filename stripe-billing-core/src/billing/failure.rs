@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 
-use super::guard::guarded;
 use super::{Billing, observe};
 use crate::changes::{Effects, Settlement};
 use crate::decide::{Failed, LATELY, queue_paused};
@@ -203,7 +202,7 @@ impl Billing {
                 (Some(true), true) => sink.append(&news.ticket),
                 (_, false) => sink.close(&news.ticket),
             };
-            if let Err(failure) = guarded(told, "ticket_sink_failed").await {
+            if let Err(failure) = self.guarded(told, "ticket_sink_failed").await {
                 tracing::warn!(ticket = news.ticket.key, "not told: {}", failure.message);
                 self.inner.has_tickets.store(true, Ordering::Relaxed);
                 return Ok(());

@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 
+use super::Billing;
 use crate::notify::NotifyError;
 use crate::queue::{ErrorClass, Failure};
 
@@ -12,31 +13,30 @@ use crate::queue::{ErrorClass, Failure};
 #[cfg(feature = "tokio")]
 const TIME_LIMIT: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// Calls a handler. A panic is poison; taking longer than 30 s is a failure that may pass (without
-/// the feature `tokio` nobody measures).
-pub(super) async fn guarded(
-    call: impl Future<Output = Result<(), NotifyError>>,
-    code: &'static str,
-) -> Result<(), Failure> {
-    match AssertUnwindSafe(timed(call)).catch_unwind().await {
-        Ok(Some(Ok(()))) => Ok(()),
-        Ok(Some(Err(error))) => Err(error.failure(code)),
-        Ok(None) => {
-            Err(Failure::new(ErrorClass::Transient, "handler_timeout", "a handler took over 30 s"))
+impl Billing {
+    /// Calls a handler. A panic is poison. Taking longer than 30 s is a failure that may pass, where
+    /// workers run: a runtime that only ever calls [`Billing::process_due`] may have no timers.
+    pub(super) async fn guarded(
+        &self,
+        call: impl Future<Output = Result<(), NotifyError>>,
+        code: &'static str,
+    ) -> Result<(), Failure> {
+        match AssertUnwindSafe(self.timed(call)).catch_unwind().await {
+            Ok(Some(Ok(()))) => Ok(()),
+            Ok(Some(Err(error))) => Err(error.failure(code)),
+            Ok(None) => {
+                let message = "a handler took over 30 s";
+                Err(Failure::new(ErrorClass::Transient, "handler_timeout", message))
+            }
+            Err(_) => Err(Failure::new(ErrorClass::Poison, "handler_panic", "a handler panicked")),
         }
-        Err(_) => Err(Failure::new(ErrorClass::Poison, "handler_panic", "a handler panicked")),
     }
-}
 
-#[cfg(feature = "tokio")]
-async fn timed<T>(call: impl Future<Output = T>) -> Option<T> {
-    if tokio::runtime::Handle::try_current().is_err() {
-        return Some(call.await);
+    async fn timed<T>(&self, call: impl Future<Output = T>) -> Option<T> {
+        #[cfg(feature = "tokio")]
+        if self.inner.signals.has_workers() {
+            return tokio::time::timeout(TIME_LIMIT, call).await.ok();
+        }
+        Some(call.await)
     }
-    tokio::time::timeout(TIME_LIMIT, call).await.ok()
-}
-
-#[cfg(not(feature = "tokio"))]
-async fn timed<T>(call: impl Future<Output = T>) -> Option<T> {
-    Some(call.await)
 }

@@ -6,7 +6,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::Billing;
 use super::batch::{Input, Read};
 use super::command::Command;
-use super::guard::guarded;
 use super::lookup::Undecided;
 use super::process::panicked;
 use crate::catalog::ConnectedAccounts;
@@ -111,6 +110,6 @@ impl Billing {
         let Some(handler) = self.inner.unhandled.as_ref().filter(|_| !self.inner.shadow) else {
             return Ok(());
         };
-        guarded(handler.handle(event), HANDLER_FAILED).await.map_err(Undecided::Failed)
+        self.guarded(handler.handle(event), HANDLER_FAILED).await.map_err(Undecided::Failed)
     }
 }

@@ -1,6 +1,7 @@
 //! Background work on tokio: the loops, their signals, and a drain that leaves nothing leased.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -26,17 +27,27 @@ const MAX_PAUSE: Duration = Duration::from_secs(15);
 pub(super) struct Signals {
     work: Notify,
     changes: broadcast::Sender<AccountKey>,
+    /// Whether workers were ever started, and so there are timers.
+    works: AtomicBool,
 }
 
 impl Default for Signals {
     fn default() -> Self {
-        Self { work: Notify::new(), changes: broadcast::channel(256).0 }
+        Self {
+            work: Notify::new(),
+            changes: broadcast::channel(256).0,
+            works: AtomicBool::new(false),
+        }
     }
 }
 
 impl Signals {
     pub(super) fn wake(&self) {
         self.work.notify_one();
+    }
+
+    pub(super) fn has_workers(&self) -> bool {
+        self.works.load(Ordering::Relaxed)
     }
 
     pub(super) fn changed(&self, account: &AccountKey) {
@@ -69,6 +80,7 @@ impl Billing {
 
     /// Starts so many workers.
     pub fn spawn_worker_count(&self, count: usize) -> Workers {
+        self.inner.signals.works.store(true, Ordering::Relaxed);
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         for _ in 0..count.max(1) {
