@@ -3,6 +3,7 @@
 //! It connects to the app's database and decides by the app's catalog; it takes no webhooks.
 
 mod args;
+mod rebuild;
 mod run;
 
 use std::process::ExitCode;

@@ -61,7 +61,10 @@ async fn a_sound_ledger_is_proven_explained_and_exported() {
     assert_eq!(desk.says("ledger verify", 0), "every balance is proven: 1 accounts, 2 entries\n");
     let proof: Value = serde_json::from_str(&desk.says("ledger verify --json", 0)).unwrap();
     assert_eq!((&proof["ok"], &proof["entries"]), (&true.into(), &2.into()));
-    assert_eq!(desk.says("ledger rebuild --account acme", 0), "0 differences in 2 entries\n");
+    let told = desk.says("ledger rebuild --account acme", 0);
+    assert_eq!(told, "0 differences found, nothing written: 1 accounts\n");
+    let told = desk.says("ledger rebuild --apply", 0);
+    assert_eq!(told, "0 differences set right: 1 accounts\n");
     let told = desk.says("ledger explain --account acme", 0);
     assert!(told.starts_with("acme [credits]: 70 available"), "{told}");
     assert!(told.contains("stories"), "{told}");
@@ -89,8 +92,19 @@ async fn a_balance_that_somebody_changed_is_found() {
     assert!(changed.status.success(), "{}", String::from_utf8_lossy(&changed.stderr));
     let told = desk.says("ledger verify", 1);
     assert!(told.contains("NOT PROVEN") && told.contains("acme [credits]: Available"), "{told}");
-    let told = desk.says("ledger rebuild --account acme", 1);
-    assert!(told.contains("available: 70 by its entries, 75 stored"), "{told}");
+    for line in ["ledger rebuild --account acme", "ledger rebuild"] {
+        let told = desk.says(line, 1);
+        assert!(told.contains("acme [credits]: available: 70 by its entries, 75 stored"), "{told}");
+    }
+    let told = desk.says("ledger rebuild --account acme --apply --by eve --json", 0);
+    let mut lines = told.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    assert_eq!(lines.next().unwrap()["stored"], 75);
+    assert_eq!(lines.next().unwrap()["ok"], true);
+    let told = desk.says("ledger verify", 0);
+    assert!(told.starts_with("every balance is proven: 1 accounts, 3 entries"), "{told}");
+    let told = desk.says("ledger explain --account acme", 0);
+    assert!(told.contains("Repair") && told.contains("eve"), "{told}");
+    assert!(desk.says("ledger rebuild", 0).starts_with("0 differences"));
 }
 
 #[tokio::test]

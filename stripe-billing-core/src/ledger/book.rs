@@ -10,6 +10,7 @@ use super::decide::{decide, replay};
 use super::entry::Entry;
 use super::outcome::{KeyedReply, Outcome, Reply};
 use super::policy::LedgerPolicy;
+use super::recount::{Rebuild, Recounted, rebuild, recount};
 use super::refusal::Refusal;
 use super::verify::{Violation, verify};
 
@@ -101,6 +102,21 @@ impl Ledger {
         let entry = self.entries(key).iter().find(|entry| entry.seq == seq);
         let entry = Box::new(entry.ok_or(Refusal::Invalid("there is no such entry"))?.clone());
         self.execute(key, Command::Reverse { entry, reason: reason.to_owned() }, now)
+    }
+
+    /// Sets an account to what its entries make of it; what differed.
+    pub(crate) fn rebuild(
+        &mut self,
+        key: &LedgerKey,
+        by: &Rebuild,
+    ) -> Result<(Vec<Recounted>, Option<Outcome>), Refusal> {
+        let book = self.books.get_mut(key).ok_or(Refusal::UnknownAccount)?;
+        let differences = recount(&book.account, &book.entries);
+        let outcome = rebuild(&book.account, &book.entries, by)?;
+        if let Some(outcome) = &outcome {
+            book.write(outcome);
+        }
+        Ok((differences, outcome))
     }
 
     /// An account, if anything was ever done with it.

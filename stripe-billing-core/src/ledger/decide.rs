@@ -65,11 +65,23 @@ fn audit(before: &Account, outcome: &Outcome, request: &Request) -> Option<Audit
         Command::SetLimit { .. } => ("credits.member_limit", None),
         _ => return None,
     };
+    let actor = request.actor.as_deref().unwrap_or("app");
+    Some(audit_line(before, outcome, actor, action, reason))
+}
+
+/// A line of the audit log about an account.
+pub(super) fn audit_line(
+    before: &Account,
+    outcome: &Outcome,
+    actor: &str,
+    action: &str,
+    reason: Option<&str>,
+) -> AuditEntry {
     let balance =
         |balance: &Balance| format!("{} available, {} owed", balance.available, balance.debt);
     let subject = credits_subject(&before.key);
-    Some(AuditEntry {
-        actor: request.actor.clone().unwrap_or_else(|| "app".to_owned()),
+    AuditEntry {
+        actor: actor.to_owned(),
         action: action.to_owned(),
         object: ObjectRef::new(
             ObjectKind::Credits,
@@ -78,7 +90,7 @@ fn audit(before: &Account, outcome: &Outcome, request: &Request) -> Option<Audit
         before: Some(balance(&before.balance)),
         after: Some(balance(&outcome.balance)),
         reason: reason.map(str::to_owned),
-    })
+    }
 }
 
 /// The answer to a request whose key was used before: the first reply, or a mismatch.

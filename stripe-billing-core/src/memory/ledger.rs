@@ -5,7 +5,9 @@ use super::{Inner, MemoryStore, OutboxRow, QueueState};
 use crate::changes::OutboxEntry;
 use crate::error::StoreError;
 use crate::keys::AccountKey;
-use crate::ledger::{Account, Answer, Entry, LedgerKey, Outcome, Refusal, Request, Scope};
+use crate::ledger::{
+    Account, Answer, Entry, LedgerKey, Outcome, Rebuild, Recounted, Refusal, Request, Scope,
+};
 use crate::notice::{credits_low, credits_subject};
 use crate::store::{
     AuditLine, CreditLedger, EntryPage, EntryQuery, LedgerPosting, LedgerTerms, Usage, UsageQuery,
@@ -96,6 +98,20 @@ impl CreditLedger for MemoryStore {
         Ok(u64::try_from(i64::from(limit) - left).unwrap_or(0))
     }
 
+    async fn rebuild(
+        &self,
+        key: &LedgerKey,
+        by: &Rebuild,
+    ) -> Result<Result<Vec<Recounted>, Refusal>, StoreError> {
+        let mut inner = self.lock();
+        Ok(inner.ledger.rebuild(key, by).map(|(differences, outcome)| {
+            if let Some(outcome) = outcome {
+                inner.note(key, outcome, by.now);
+            }
+            differences
+        }))
+    }
+
     async fn rebuild_usage(&self, key: &LedgerKey) -> Result<(), StoreError> {
         self.lock().rolled_up.remove(key);
         Ok(())
@@ -130,14 +146,18 @@ impl Inner {
     ) -> Result<Answer, Refusal> {
         let (answer, outcome) = self.ledger.post(key, request, terms.now, &terms.policy)?;
         if let Some(outcome) = outcome {
-            self.warn_of(key, &outcome, terms.now);
-            if let Some(entry) = outcome.audit {
-                let seq = self.audit.last().map_or(1, |line| line.seq + 1);
-                let subject = credits_subject(key);
-                self.audit.push(AuditLine { seq, at: terms.now, subject, entry });
-            }
+            self.note(key, outcome, terms.now);
         }
         Ok(answer)
+    }
+
+    /// What an operation leaves beside the ledger.
+    fn note(&mut self, key: &LedgerKey, outcome: Outcome, now: DateTime<Utc>) {
+        self.warn_of(key, &outcome, now);
+        if let Some(entry) = outcome.audit {
+            let seq = self.audit.last().map_or(1, |line| line.seq + 1);
+            self.audit.push(AuditLine { seq, at: now, subject: credits_subject(key), entry });
+        }
     }
 
     fn warn_of(&mut self, key: &LedgerKey, outcome: &Outcome, now: DateTime<Utc>) {

@@ -145,7 +145,7 @@ impl Work {
     }
 
     /// Adds what an operation changes; whether that is anything.
-    fn take(&mut self, outcome: Outcome, now: DateTime<Utc>) -> bool {
+    pub(super) fn take(&mut self, outcome: Outcome, now: DateTime<Utc>) -> bool {
         let changes_balance = outcome.balance != self.state.account.balance;
         outcome.apply(&mut self.state.account);
         // Whole, so that a new kind of row does not compile until it is written here.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use stripe_billing_core::AccountKey;
 use stripe_billing_core::changes::{Message, OutboxEntry};
 use stripe_billing_core::ledger::{
-    Command, EntryKind, Grant, LedgerKey, LedgerPolicy, Level, Refusal, Request,
+    Command, EntryKind, Grant, LedgerKey, LedgerPolicy, Level, Rebuild, Refusal, Request, Scope,
 };
 use stripe_billing_core::notice::{NoticeKind, credits_low};
 use stripe_billing_core::store::{
@@ -276,6 +276,24 @@ pub async fn credit_ledger_8_usage_is_rolled_up_once(fixture: &Fixture) {
     assert!(usage(store, &all).await.is_empty());
     while store.roll_up(100).await.expect("roll_up") > 0 {}
     assert_eq!(usage(store, &all).await, expected);
+}
+
+/// Of an account that is right nothing is rebuilt, and of one that is not there nothing is made.
+pub async fn credit_ledger_11_a_sound_account_stays_as_it_is(fixture: &Fixture) {
+    let mut bench = Bench::new(fixture);
+    bench.grant(Grant::new("g", 50).until(t(DAY))).await;
+    bench.reply(spend("s", 7)).await;
+    let by = Rebuild { actor: "ann".to_owned(), reason: "to see".to_owned(), now: t(1) };
+    let before = bench.account().clone();
+    let found = fixture.other().rebuild(&bench.key, &by).await.expect("rebuild");
+    assert_eq!(found, Ok(vec![]));
+    bench.refresh().await;
+    assert_eq!((bench.account(), bench.entries().len()), (&before, 2));
+    let nobody = LedgerKey::new("nobody", "credits");
+    let found = fixture.node().rebuild(&nobody, &by).await.expect("rebuild");
+    assert_eq!(found, Err(Refusal::UnknownAccount));
+    assert_eq!(fixture.node().account(&nobody, Scope::All).await.expect("account"), None);
+    assert_eq!(fixture.node().ledger_keys(None, 9).await.expect("ledger_keys").len(), 1);
 }
 
 /// Nodes that roll up at once count no entry twice, while others spend.

@@ -300,6 +300,7 @@ macro_rules! store_conformance {
                 credit_ledger_7_a_low_balance_that_races_is_told_once,
                 credit_ledger_8_usage_is_rolled_up_once,
                 credit_ledger_8_usage_that_races_is_rolled_up_once,
+                credit_ledger_11_a_sound_account_stays_as_it_is,
             ];
             ledger_postings: [
                 credit_ledger_9_postings_are_executed_with_the_commit,
