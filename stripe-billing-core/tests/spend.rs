@@ -10,21 +10,39 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use chrono::{DateTime, TimeDelta};
 use futures_util::FutureExt;
 use stripe_billing_core::catalog::{Catalog, Pack, Policy};
-use stripe_billing_core::ledger::{Command, Grant, LedgerKey, Refusal, Rollover, Window};
+use stripe_billing_core::ledger::{Command, Grant, LedgerKey, LotKind, Refusal, Rollover, Window};
+use stripe_billing_core::notice::CreditDetails;
 use stripe_billing_core::{
     Billing, CreditError, ManualClock, MemoryStore, Notification, Notifier, NotifyError, SpendError,
 };
 
 #[derive(Clone, Debug, Default)]
-struct Told(Arc<std::sync::Mutex<Vec<String>>>);
+struct Told(Arc<std::sync::Mutex<Vec<Notification>>>);
 
 #[async_trait::async_trait]
 impl Notifier for Told {
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
-        let line = format!("{} to {:?}", notification.key, notification.account);
-        self.0.lock().expect("not poisoned").push(line);
+        self.0.lock().expect("not poisoned").push(notification.clone());
         Ok(())
     }
+}
+
+impl Told {
+    /// What was told since the last time: keys without what all of them begin with, and details.
+    fn take(&self) -> Vec<(String, CreditDetails)> {
+        let told = std::mem::take(&mut *self.0.lock().expect("not poisoned"));
+        let told = told.into_iter().map(|notification| {
+            let Notification { key, account, details, .. } = notification;
+            assert_eq!(account.as_deref(), Some("ada"));
+            let key = key.strip_prefix("notice:credits_").expect("about credits").to_owned();
+            (key, details.credits.expect("how many"))
+        });
+        told.collect()
+    }
+}
+
+fn details(amount: Option<i64>, available: i64) -> CreditDetails {
+    CreditDetails { unit: "credits".to_owned(), amount, available: Some(available) }
 }
 
 struct Desk {
@@ -199,19 +217,76 @@ async fn a_low_balance_is_told_once_per_crossing() {
     let spend = async |amount| drop(desk.billing.spend("ada", amount).now().await.unwrap());
     spend(79).await;
     desk.billing.process_due().await.unwrap();
-    assert_eq!(*desk.told.0.lock().unwrap(), Vec::<String>::new());
+    assert_eq!(desk.told.take(), []);
     spend(1).await;
     spend(1).await;
     spend(19).await;
     desk.billing.process_due().await.unwrap();
-    let told: Vec<String> = std::mem::take(&mut *desk.told.0.lock().unwrap());
-    let line = |what: &str| format!("notice:credits_low:ada:credits:{what} to Some(\"ada\")");
-    assert_eq!(told, [line("low:1"), line("depleted:1")]);
+    let line = |what: &str, left| (format!("low:ada:credits:{what}"), details(None, left));
+    assert_eq!(desk.told.take(), [line("low:1", 0), line("depleted:1", 0)]);
     desk.billing.ledger_execute(&key("ada"), Command::Grant(Grant::new("more", 50))).await.unwrap();
     spend(40).await;
     desk.billing.process_due().await.unwrap();
-    let told: Vec<String> = std::mem::take(&mut *desk.told.0.lock().unwrap());
-    assert_eq!(told, [line("low:2")]);
+    assert_eq!(desk.told.take(), [line("low:2", 10)]);
+    // What is not true any more is not told.
+    desk.billing.ledger_execute(&key("ada"), Command::Grant(Grant::new("2", 50))).await.unwrap();
+    spend(50).await;
+    desk.billing.ledger_execute(&key("ada"), Command::Grant(Grant::new("3", 50))).await.unwrap();
+    desk.billing.process_due().await.unwrap();
+    assert_eq!(desk.told.take(), []);
+}
+
+#[tokio::test]
+async fn paid_credits_that_are_about_to_expire_are_told_a_week_and_a_day_before() {
+    let desk = desk(0).await;
+    let end = desk.billing.clock().now() + TimeDelta::days(30);
+    let own = async |name: &str, change: fn(Grant) -> Grant| {
+        let grant = change(Grant::new(name, 100).until(end));
+        desk.billing.ledger_execute(&key("ada"), Command::Grant(grant)).await.unwrap();
+    };
+    own("pack", |grant| grant).await;
+    // What was not paid for, and what a period of a plan gives, is not announced.
+    own("gift", |grant| grant.of_kind(LotKind::Promo)).await;
+    own("period", |grant| grant.of_kind(LotKind::Plan).in_series("si_1")).await;
+    let after = async |time: TimeDelta| {
+        desk.clock.advance(time);
+        desk.billing.process_due().await.unwrap();
+        desk.billing.process_due().await.unwrap();
+        desk.told.take()
+    };
+    assert_eq!(after(TimeDelta::days(23) - TimeDelta::seconds(1)).await, []);
+    let week = ("expiring:ada:credits:1:7".to_owned(), details(Some(100), 300));
+    assert_eq!(after(TimeDelta::seconds(1)).await, [week]);
+    desk.billing.spend("ada", 140).now().await.unwrap();
+    assert_eq!(after(TimeDelta::days(5)).await, []);
+    let day = ("expiring:ada:credits:1:1".to_owned(), details(Some(60), 160));
+    assert_eq!(after(TimeDelta::days(1)).await, [day]);
+    assert_eq!(after(TimeDelta::days(1)).await, []);
+    assert_eq!(desk.balance("ada").await, (0, 0));
+}
+
+#[tokio::test]
+async fn an_expiry_is_told_while_it_is_ahead_and_there_is_something_left() {
+    let desk = desk(0).await;
+    let start = desk.billing.clock().now();
+    for (name, days) in [("a", 10), ("b", 20), ("c", 30), ("d", 3)] {
+        let grant = Grant::new(name, 100).until(start + TimeDelta::days(days));
+        desk.billing.ledger_execute(&key("ada"), Command::Grant(grant)).await.unwrap();
+    }
+    // Nobody looked for two weeks and five days: `a` is gone, of `b` the last word counts.
+    desk.clock.advance(TimeDelta::days(19));
+    desk.billing.ledger_execute(&key("ada"), Command::Sweep).await.unwrap();
+    desk.billing.process_due().await.unwrap();
+    let last = ("expiring:ada:credits:2:1".to_owned(), details(Some(100), 200));
+    assert_eq!(desk.told.take(), [last]);
+    // What was used up before the word went out is not announced.
+    desk.clock.advance(TimeDelta::days(4));
+    desk.billing.ledger_execute(&key("ada"), Command::Sweep).await.unwrap();
+    desk.billing.spend("ada", 100).now().await.unwrap();
+    desk.billing.process_due().await.unwrap();
+    let told = desk.told.take();
+    assert!(told.iter().all(|(key, _)| key.starts_with("low:")), "{told:?}");
+    assert_eq!(desk.balance("ada").await, (0, 0));
 }
 
 #[tokio::test]

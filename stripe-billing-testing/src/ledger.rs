@@ -205,7 +205,8 @@ impl Stream {
             33 => {
                 let grant = Grant::new(self.name("u"), 0).of_kind(LotKind::Upgrade);
                 let allowance = self.number(0, 2_000);
-                let segments = vec![Segment { allowance, seconds: 30 * DAY }];
+                let part = |allowance, days| Segment { allowance, seconds: days * DAY };
+                let segments = vec![part(allowance / 4, 10), part(allowance, 20)];
                 Command::Upgrade { grant: grant.in_period("p"), segments }.into()
             }
             34 => {

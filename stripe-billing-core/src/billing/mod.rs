@@ -20,6 +20,7 @@ mod reconcile;
 mod replay;
 mod retention;
 mod spend;
+mod told_credits;
 #[cfg(feature = "tokio")]
 mod worker;
 

@@ -238,7 +238,7 @@ pub enum Command {
     /// Grants a lot. Keyed by the grant's key.
     Grant(Grant),
     /// Grants what an upgrade or a larger quantity adds to a period: what its segments entitle to,
-    /// less what was granted in it already. The grant's amount is not looked at.
+    /// less what was granted in it already, and at least what it began with. The grant's amount is not looked at.
     Upgrade {
         /// The lot, with its period.
         grant: Grant,

@@ -10,7 +10,7 @@ use super::policy::LedgerPolicy;
 use super::posting::Posting;
 use super::refusal::Refusal;
 use crate::changes::AuditEntry;
-use crate::notice::credits_subject;
+use crate::notice::{credits_expiring, credits_low, credits_subject};
 use crate::state::{ObjectKind, ObjectRef};
 
 /// What an operation changes in an account and answers, or why it is refused. Pure: `now` is the
@@ -33,9 +33,12 @@ pub fn decide(
     let before = posting.level();
     let reply = run(&mut posting, &request.command)?;
     let crossed = posting.cross(before);
-    let Posting { account: after, entries, .. } = posting;
+    let Posting { account: after, entries, running_out, .. } = posting;
     let mut outcome = Outcome::between(account, after, entries, reply);
-    outcome.crossed = crossed;
+    let low = crossed.and_then(|level| credits_low(&account.key, level, outcome.balance.epoch));
+    let expiring =
+        running_out.iter().map(|(lot, days)| credits_expiring(&account.key, *lot, *days));
+    outcome.notices = low.into_iter().chain(expiring).collect();
     outcome.audit = audit(account, &outcome, request);
     let nothing_yet = matches!(outcome.reply, Reply::Granted { lot: None });
     // An upgrade that adds nothing by what is known now may add something by what is known later.

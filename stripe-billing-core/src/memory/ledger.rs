@@ -8,7 +8,7 @@ use crate::keys::AccountKey;
 use crate::ledger::{
     Account, Answer, Entry, LedgerKey, Outcome, Rebuild, Recounted, Refusal, Request, Scope,
 };
-use crate::notice::{credits_low, credits_subject};
+use crate::notice::{Notice, credits_subject};
 use crate::store::{
     AuditLine, CreditLedger, EntryPage, EntryQuery, LedgerPosting, LedgerTerms, Usage, UsageQuery,
     usage_of,
@@ -153,17 +153,17 @@ impl Inner {
 
     /// What an operation leaves beside the ledger.
     fn note(&mut self, key: &LedgerKey, outcome: Outcome, now: DateTime<Utc>) {
-        self.warn_of(key, &outcome, now);
+        for notice in outcome.notices {
+            self.warn(key, notice, now);
+        }
         if let Some(entry) = outcome.audit {
             let seq = self.audit.last().map_or(1, |line| line.seq + 1);
             self.audit.push(AuditLine { seq, at: now, subject: credits_subject(key), entry });
         }
     }
 
-    fn warn_of(&mut self, key: &LedgerKey, outcome: &Outcome, now: DateTime<Utc>) {
-        let level = outcome.crossed;
-        let notice = level.and_then(|level| credits_low(key, level, outcome.balance.epoch));
-        let Some(entry) = notice.map(OutboxEntry::from) else { return };
+    fn warn(&mut self, key: &LedgerKey, notice: Notice, now: DateTime<Utc>) {
+        let entry = OutboxEntry::from(notice);
         let subject = credits_subject(key);
         let seq = self.outbox.last_key_value().map_or(1, |(seq, _)| seq + 1);
         let place = (subject.tenant.clone(), entry.key.clone());

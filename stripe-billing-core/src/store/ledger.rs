@@ -47,8 +47,8 @@ pub struct LedgerTerms {
 ///    more may be missing.
 /// 5. Entries are append-only, numbered from 1 without gaps.
 /// 6. `due` names accounts in which something has come due by a time, the longest due first.
-/// 7. A balance that became low, or ran out, by an operation writes an outbox entry with it:
-///    the notice [`crate::notice::credits_low`], about the subject `account:<account>`.
+/// 7. What an operation has to tell (`Outcome::notices`) is written to the outbox with it, about the
+///    subject [`crate::notice::credits_subject`].
 /// 8. What an operator did writes a line of the audit log with it (`Outcome::audit`), about the same
 ///    subject.
 /// 9. `roll_up` adds entries to the usage figures, each once, a bounded number per call, and says how

@@ -8,7 +8,6 @@ use stripe_billing_core::ledger::{
     Account, Answer, Command, Entry, KeyedReply, LedgerKey, LotId, Outcome, Refusal, Request,
     decide, replay,
 };
-use stripe_billing_core::notice::credits_low;
 use stripe_billing_core::store::LedgerTerms;
 
 use super::row;
@@ -151,7 +150,7 @@ impl Work {
         // Whole, so that a new kind of row does not compile until it is written here.
         let Outcome {
             expected_seq: _,
-            balance,
+            balance: _,
             entries,
             lots,
             reservations,
@@ -160,7 +159,7 @@ impl Work {
             scheduled,
             unscheduled,
             limits,
-            crossed,
+            notices,
             audit,
             keyed,
             reply: _,
@@ -189,9 +188,8 @@ impl Work {
             self.known.insert(keyed.key.clone(), keyed.clone());
             self.keyed.push(keyed);
         }
-        let notice = crossed.and_then(|level| credits_low(self.key(), level, balance.epoch));
         self.audit.extend(audit.map(|entry| (entry, now)));
-        self.notices.extend(notice.map(|notice| (OutboxEntry::from(notice), now)));
+        self.notices.extend(notices.into_iter().map(|notice| (OutboxEntry::from(notice), now)));
         changes
     }
 

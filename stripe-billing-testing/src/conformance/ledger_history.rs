@@ -8,9 +8,9 @@ use stripe_billing_core::changes::{Message, OutboxEntry};
 use stripe_billing_core::ledger::{
     Command, EntryKind, Grant, LedgerKey, LedgerPolicy, Level, Rebuild, Refusal, Request, Scope,
 };
-use stripe_billing_core::notice::{NoticeKind, credits_low};
+use stripe_billing_core::notice::{NoticeKind, credits_low, credits_subject};
 use stripe_billing_core::store::{
-    EntryPage, EntryQuery, LedgerTerms, Store, Usage, UsageQuery, usage_of,
+    Delivery, EntryPage, EntryQuery, LedgerTerms, Store, Usage, UsageQuery, usage_of,
 };
 
 use super::Fixture;
@@ -196,6 +196,31 @@ pub async fn credit_ledger_7_a_low_balance_is_told(fixture: &Fixture) {
         assert_eq!((entry.subject.id, entry.subject.tenant.livemode), (subject, true));
         let Message::Notice(notice) = entry.entry.message else { panic!("a notice") };
         assert_eq!(notice.kind, NoticeKind::CreditsLow);
+    }
+}
+
+/// Paid credits that are about to expire are told in the outbox when the account is swept, and make it
+/// due for that.
+pub async fn credit_ledger_7_what_is_about_to_expire_is_told(fixture: &Fixture) {
+    let store = fixture.node().as_ref();
+    let mut bench = Bench::new(fixture);
+    bench.grant(Grant::new("g", 100).until(t(10 * DAY))).await;
+    let due = async |now| store.due(t(now), 9).await.expect("due").len();
+    for (days, word) in [(3, 7), (9, 1)] {
+        assert_eq!((due(days * DAY - 1).await, due(days * DAY).await), (0, 1));
+        for _ in 0..2 {
+            bench.at(days * DAY).sweep().await;
+        }
+        assert_eq!(due(days * DAY).await, 0);
+        let told = store.claim_outbox(&claiming(9, t(days * DAY))).await.expect("claim");
+        let key = &bench.key;
+        let expected =
+            format!("notice:credits_expiring:{}:{}:1:{word}", key.owner.account, key.unit.0);
+        assert_eq!(keys(&told), [expected]);
+        assert_eq!(told[0].subject, credits_subject(key));
+        let leases: Vec<_> = told.into_iter().map(|entry| entry.lease).collect();
+        let settled = store.settle_outbox(&leases, &Delivery::Done, t(days * DAY)).await;
+        assert_eq!(settled.expect("settle_outbox"), 1);
     }
 }
 

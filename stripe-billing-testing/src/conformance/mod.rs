@@ -298,6 +298,7 @@ macro_rules! store_conformance {
                 credit_ledger_6_all_accounts_are_read_in_pages,
                 credit_ledger_7_a_low_balance_is_told,
                 credit_ledger_7_a_low_balance_that_races_is_told_once,
+                credit_ledger_7_what_is_about_to_expire_is_told,
                 credit_ledger_8_usage_is_rolled_up_once,
                 credit_ledger_8_usage_that_races_is_rolled_up_once,
                 credit_ledger_11_a_sound_account_stays_as_it_is,
