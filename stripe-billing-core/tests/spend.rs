@@ -2,18 +2,23 @@
 
 #![allow(clippy::unwrap_used)] // In the helpers too: a test that cannot go on fails.
 
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use bytes::Bytes;
 use chrono::{DateTime, TimeDelta};
 use futures_util::FutureExt;
-use stripe_billing_core::catalog::{Catalog, Pack, Policy};
+use serde_json::json;
+use stripe_billing_core::catalog::{Catalog, Pack, Plan, PlanPrice, Policy};
 use stripe_billing_core::ledger::{Command, Grant, LedgerKey, LotKind, Refusal, Rollover, Window};
 use stripe_billing_core::notice::CreditDetails;
+use stripe_billing_core::webhook::{WebhookSecret, sign};
 use stripe_billing_core::{
-    Billing, CreditError, ManualClock, MemoryStore, Notification, Notifier, NotifyError, SpendError,
+    Access, AccountKey, Billing, Cache, CacheStats, CreditError, Lookup, ManualClock, MemoryStore,
+    NoCache, Notification, Notifier, NotifyError, SpendError, Ticket,
 };
 
 #[derive(Clone, Debug, Default)]
@@ -304,4 +309,87 @@ async fn a_renewal_that_is_booked_late_is_proven_all_the_same() {
     desk.billing.spend("ada", 30).now().await.unwrap();
     desk.billing.ledger_execute(&key("ada"), allowance(1)).await.unwrap();
     assert_eq!(desk.balance("ada").await, (100, 0), "the new period's, and nothing of the old");
+}
+
+/// A cache that nobody tells of what other nodes do.
+#[derive(Debug, Default)]
+struct Kept(std::sync::Mutex<BTreeMap<AccountKey, Arc<Access>>>);
+
+#[async_trait::async_trait]
+impl Cache for Kept {
+    async fn get(&self, key: &AccountKey) -> Lookup {
+        let known = self.0.lock().expect("not poisoned").get(key).cloned();
+        known.map_or(Lookup::Miss(Ticket(0)), Lookup::Hit)
+    }
+
+    async fn put(&self, key: &AccountKey, _: Ticket, access: Arc<Access>) -> bool {
+        self.0.lock().expect("not poisoned").insert(key.clone(), access);
+        true
+    }
+
+    async fn invalidate(&self, key: &AccountKey) {
+        self.0.lock().expect("not poisoned").remove(key);
+    }
+
+    async fn clear(&self) {
+        self.0.lock().expect("not poisoned").clear();
+    }
+
+    fn stats(&self) -> CacheStats {
+        CacheStats::default()
+    }
+}
+
+fn told(id: &str, created: i64, status: &str) -> Bytes {
+    json!({"id": id, "object": "event", "api_version": "2026-10-28.endive", "created": created,
+        "livemode": true, "type": "customer.subscription.updated", "pending_webhooks": 1,
+        "request": null, "data": {"object": {
+            "id": "sub_1", "object": "subscription", "customer": "cus_1", "status": status,
+            "metadata": {"account": "ada"}, "items": {"data": [{"id": "si_1",
+            "price": {"id": "price_pro"}, "current_period_start": created,
+            "current_period_end": created + 2_592_000}]}}}})
+    .to_string()
+    .into()
+}
+
+#[tokio::test]
+async fn a_strict_spend_goes_by_what_another_node_learned_and_not_by_the_cache() {
+    let start = 1_800_000_000;
+    let clock = Arc::new(ManualClock::new(DateTime::from_timestamp(start, 0).unwrap()));
+    let store = MemoryStore::new();
+    let node = |cache: Arc<dyn Cache>| {
+        let plan = Plan::new("pro").price(PlanPrice::new("price_pro"));
+        let pack = Pack::new("pack", "price_pack").credits("credits", 100);
+        Billing::builder(store.clone())
+            .catalog(Catalog::builder().plan(plan).pack(pack).build().unwrap())
+            .webhook_secrets(["whsec_test"])
+            .clock(Arc::clone(&clock))
+            .cache(cache)
+            .build()
+            .unwrap()
+    };
+    let (hears, spends) = (node(Arc::new(NoCache::default())), node(Arc::new(Kept::default())));
+    let hear = async |id: &str, created: i64, status: &str| {
+        let body = told(id, created, status);
+        let secret = WebhookSecret::new("whsec_test").unwrap();
+        let header = sign(&body, &secret, DateTime::from_timestamp(start, 0).unwrap());
+        hears.receive(&header, body).await.unwrap();
+        assert_eq!(hears.process_due().await.unwrap().processed, 1);
+    };
+    hear("evt_1", start - 30, "active").await;
+    grant(&spends, "ada", 10).await;
+    let spend = |key: &str| spends.spend("ada", 1).key(key);
+    assert_eq!(spend("a").strictly().now().await.unwrap().amount, 1);
+    // What was cached is old, and what is there now allows it, too.
+    hear("evt_2", start - 20, "past_due").await;
+    hear("evt_3", start - 10, "active").await;
+    assert!(!spend("b").strictly().now().await.unwrap().replayed);
+    assert!(spend("b").strictly().now().await.unwrap().replayed);
+    hear("evt_4", start, "unpaid").await;
+    assert!(spend("c").now().await.is_ok(), "by the cache");
+    let refused = spend("d").strictly().now().await.unwrap_err();
+    assert!(matches!(refused, CreditError::NotAllowed), "{refused:?}");
+    let held = spend("e").strictly().reserve().await.unwrap_err();
+    assert!(matches!(held, CreditError::NotAllowed), "{held:?}");
+    assert_eq!(spends.credits("ada").await.unwrap()["credits"].available, 7);
 }

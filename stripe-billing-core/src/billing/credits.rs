@@ -297,7 +297,7 @@ impl CreditError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Store(error) => error.is_retryable(),
-            Self::UnderWay { .. } => true,
+            Self::UnderWay { .. } | Self::Refused(Refusal::StandingChanged) => true,
             _ => false,
         }
     }

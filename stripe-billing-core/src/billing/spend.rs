@@ -11,12 +11,14 @@ use super::Billing;
 use super::credits::CreditError;
 use crate::error::StoreError;
 use crate::keys::AccountKey;
-use crate::ledger::{Command, LedgerKey, Refusal, Reply, Request, ReservationState};
+use crate::ledger::{Command, LedgerKey, Refusal, Reply, Request, ReservationState, Standing};
 
 /// How long a reservation lasts unless it is said: what a crash leaves is given back then.
 const TTL: TimeDelta = TimeDelta::minutes(15);
 /// How often work under one key may fail and be tried again.
 const MAX_TRIES: u32 = 1_000;
+/// How often an account's state is looked at while it keeps changing.
+const MAX_LOOKS: u32 = 16;
 
 /// Credits about to be spent. Made by [`Billing::spend`].
 ///
@@ -38,6 +40,7 @@ pub struct Spend {
     member: Option<String>,
     key: Option<String>,
     ttl: TimeDelta,
+    is_strict: bool,
 }
 
 impl Billing {
@@ -52,6 +55,7 @@ impl Billing {
             member: None,
             key: None,
             ttl: TTL,
+            is_strict: false,
         }
     }
 }
@@ -91,6 +95,14 @@ impl Spend {
     /// credits come back then.
     pub fn within(mut self, ttl: TimeDelta) -> Self {
         self.ttl = ttl;
+        self
+    }
+
+    /// Checks in the same transaction that the account's state is still the one that lets it use
+    /// credits: what another node learned a moment ago counts, and no cache. It costs a look at that
+    /// state under the account's lock; without it the state is the cached one.
+    pub fn strictly(mut self) -> Self {
+        self.is_strict = true;
         self
     }
 
@@ -213,19 +225,14 @@ impl Spend {
         let unit = self.unit()?;
         let mut refused = CreditError::NotAllowed;
         for payer in &self.payers {
-            if !self.may_spend(payer).await? {
-                continue;
-            }
             let mode = self.billing.ledger_mode(payer).await?;
             let key = LedgerKey::new(payer.clone(), unit.as_str()).in_mode(mode);
-            let request = Request {
-                command: command.clone(),
-                actor: self.member.clone(),
-                feature: self.feature.clone(),
-                reference: None,
-            };
-            match self.billing.ledger_execute(&key, request).await {
-                Ok(answer) => return Ok((key, answer)),
+            let mut request = Request::from(command.clone());
+            request.actor.clone_from(&self.member);
+            request.feature.clone_from(&self.feature);
+            match self.pay(payer, &key, request).await {
+                Ok(Some(answer)) => return Ok((key, answer)),
+                Ok(None) => {}
                 Err(CreditError::Refused(refusal)) if refusal.is_about_funds() => {
                     refused = refusal.into();
                 }
@@ -235,10 +242,33 @@ impl Spend {
         Err(refused)
     }
 
-    async fn may_spend(&self, payer: &AccountKey) -> Result<bool, CreditError> {
-        match self.billing.access(payer.clone()).await {
-            Ok(access) => Ok(access.can_use_credits),
-            Err(error) => Err(StoreError::new(error.kind(), error).into()),
+    /// Asks one payer; `None` if its state does not allow it.
+    async fn pay(
+        &self,
+        payer: &AccountKey,
+        key: &LedgerKey,
+        mut request: Request,
+    ) -> Result<Option<crate::ledger::Answer>, CreditError> {
+        let mut looks = 1;
+        loop {
+            let access = match looks {
+                1 => self.billing.access(payer.clone()).await,
+                _ => self.billing.refresh(payer.clone()).await,
+            };
+            let access = access.map_err(|error| StoreError::new(error.kind(), error))?;
+            if !access.can_use_credits {
+                return Ok(None);
+            }
+            let livemode = self.billing.inner.livemode;
+            let standing = Standing { version: access.version, livemode };
+            request.standing = self.is_strict.then_some(standing);
+            match self.billing.ledger_execute(key, request.clone()).await {
+                // It moved since, or what was cached is old.
+                Err(CreditError::Refused(Refusal::StandingChanged)) if looks < MAX_LOOKS => {
+                    looks += 1;
+                }
+                done => return done.map(Some),
+            }
         }
     }
 

@@ -87,6 +87,12 @@ impl Ledger {
         Ok((Answer { reply: outcome.reply.clone(), replayed: false }, Some(outcome)))
     }
 
+    /// Whether a request is a repetition.
+    pub(crate) fn is_known(&self, key: &LedgerKey, request: &Request) -> bool {
+        let id = request.command.key();
+        id.is_some_and(|id| self.books.get(key).is_some_and(|book| book.keyed.contains_key(&id)))
+    }
+
     /// Undoes a spend by the number of its entry.
     ///
     /// # Errors

@@ -63,7 +63,7 @@ mod verify;
 
 pub use account::{Account, Balance, LedgerKey, Level};
 pub use book::{Answer, Ledger};
-pub use command::{Command, Funding, Grant, Request, Rollover, Scope, Segment};
+pub use command::{Command, Funding, Grant, Request, Rollover, Scope, Segment, Standing};
 pub use decide::{decide, replay};
 pub use entry::{Entry, EntryKind, Move};
 pub use export::csv;

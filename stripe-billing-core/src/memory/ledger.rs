@@ -144,11 +144,27 @@ impl Inner {
         request: &Request,
         terms: &LedgerTerms,
     ) -> Result<Answer, Refusal> {
+        if let Some(standing) = request.standing
+            && self.version_of(&key.owner, standing.livemode) != standing.version
+            && !self.ledger.is_known(key, request)
+        {
+            return Err(Refusal::StandingChanged);
+        }
         let (answer, outcome) = self.ledger.post(key, request, terms.now, &terms.policy)?;
         if let Some(outcome) = outcome {
             self.note(key, outcome, terms.now);
         }
         Ok(answer)
+    }
+
+    /// The sum of the versions of an owner's subjects.
+    fn version_of(&self, owner: &AccountKey, livemode: Option<bool>) -> i64 {
+        let own = self.subjects.iter().filter(|(key, row)| {
+            row.account.as_deref() == Some(owner.account.as_str())
+                && key.tenant.stripe_account == owner.stripe_account
+                && livemode.is_none_or(|mode| key.tenant.livemode == mode)
+        });
+        own.map(|(_, row)| row.version).sum()
     }
 
     /// What an operation leaves beside the ledger.

@@ -59,6 +59,9 @@ pub struct LedgerTerms {
 /// 11. `rebuild` sets an account's balance and lots to what its entries make of them, as
 ///    [`crate::ledger::rebuild`] says, in one transaction; it answers what differed. Of an account
 ///    that is right it changes nothing.
+/// 12. A request with a [`standing`](Request::standing) is done only if the versions of the owner's
+///    subjects add up to it, by what is committed while the account is locked; else it is
+///    [`Refusal::StandingChanged`]. A repetition gets the first answer all the same.
 #[async_trait]
 pub trait CreditLedger: fmt::Debug + Send + Sync + 'static {
     /// Does one operation (clauses 1 to 3). An account begins with its first.

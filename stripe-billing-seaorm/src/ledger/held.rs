@@ -33,6 +33,12 @@ async fn hold(
     let keys: BTreeSet<String> =
         requests.iter().filter_map(|request| request.command.key()).collect();
     work.known = load::replies(db, tx, id, &keys).await?;
+    for standing in requests.iter().filter_map(|request| request.standing) {
+        if !work.versions.contains_key(&standing.livemode) {
+            let version = load::version_of(db, tx, &key.owner, standing.livemode).await?;
+            work.versions.insert(standing.livemode, version);
+        }
+    }
     Ok(work)
 }
 

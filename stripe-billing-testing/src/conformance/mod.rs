@@ -308,6 +308,7 @@ macro_rules! store_conformance {
                 credit_ledger_9_without_the_commit_nothing_is_posted,
                 credit_ledger_9_a_refused_posting_is_skipped,
                 credit_ledger_9_a_posting_happens_once,
+                credit_ledger_12_a_standing_that_changed_refuses,
                 credit_ledger_9_a_settlement_posts_too,
                 credit_ledger_9_commits_on_the_same_accounts_do_not_lock_up,
             ];
