@@ -12,7 +12,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta};
 use futures_util::FutureExt;
 use serde_json::json;
-use stripe_billing_core::catalog::{Catalog, Pack, Plan, PlanPrice, Policy};
+use stripe_billing_core::catalog::{Catalog, CreditsFrom, Pack, Plan, PlanPrice, Policy};
 use stripe_billing_core::ledger::{Command, Grant, LedgerKey, LotKind, Refusal, Rollover, Window};
 use stripe_billing_core::notice::CreditDetails;
 use stripe_billing_core::webhook::{WebhookSecret, sign};
@@ -63,7 +63,16 @@ fn key(account: &str) -> LedgerKey {
 async fn desk(credits: i64) -> Desk {
     let clock = Arc::new(ManualClock::new(DateTime::from_timestamp(1_800_000_000, 0).unwrap()));
     let told = Told::default();
-    let policy = Policy { credits_low: [("credits".to_owned(), 20)].into(), ..Policy::default() };
+    let from = [
+        ("reports", CreditsFrom::TeamFirst),
+        ("exports", CreditsFrom::Team),
+        ("notes", CreditsFrom::Member),
+    ];
+    let policy = Policy {
+        credits_low: [("credits".to_owned(), 20)].into(),
+        credits_from: from.map(|(feature, from)| (feature.to_owned(), from)).into(),
+        ..Policy::default()
+    };
     let catalog = Catalog::builder()
         .policy(policy)
         .pack(Pack::new("pack", "price_pack").credits("credits", 100))
@@ -214,6 +223,28 @@ async fn a_member_pays_first_and_the_team_after() {
     desk.billing.ledger_execute(&key("team"), limit).await.unwrap();
     let beyond = desk.billing.spend("team", 11).by("ada").now().await.unwrap_err();
     assert_eq!((beyond.http_status(), beyond.code()), (402, "member_limit"));
+}
+
+#[tokio::test]
+async fn the_catalog_says_for_each_feature_who_pays_first_or_alone() {
+    let desk = desk(10).await;
+    grant(&desk.billing, "team", 10).await;
+    let spend = async |feature: &str, amount: i64| {
+        let spend = desk.billing.spend("ada", amount).by("ada").on(feature).or_from("team");
+        spend.now().await.map(|spent| spent.from.owner.account)
+    };
+    let who = |name: &str| Some(name.to_owned());
+    assert_eq!(spend("stories", 1).await.ok(), who("ada"));
+    assert_eq!(spend("reports", 1).await.ok(), who("team"));
+    assert_eq!(spend("exports", 8).await.ok(), who("team"));
+    assert_eq!(spend("reports", 2).await.ok(), who("ada"), "the team has not enough");
+    assert_eq!(spend("exports", 2).await.ok(), None, "the member is not asked");
+    assert_eq!(spend("notes", 7).await.ok(), who("ada"));
+    assert_eq!(spend("notes", 1).await.ok(), None, "the team is not asked");
+    let held = desk.billing.spend("ada", 1).on("reports").or_from("team").reserve().await.unwrap();
+    assert_eq!(held.from().owner.account, "team");
+    held.release().await.unwrap();
+    assert_eq!((desk.balance("ada").await, desk.balance("team").await), ((0, 0), (1, 0)));
 }
 
 #[tokio::test]

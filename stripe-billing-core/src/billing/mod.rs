@@ -10,6 +10,7 @@ mod credits;
 mod customer;
 mod dispatch;
 mod flight;
+mod hold;
 mod intake;
 mod lookup;
 mod observe;
@@ -46,11 +47,12 @@ pub use checkout::{CheckoutRequest, CheckoutUrl, PortalUrl, SellError};
 pub use command::CommandError;
 pub use credits::{CreditError, LedgerProof, LedgerViolation};
 pub use customer::CustomerProfile;
+pub use hold::Hold;
 pub use intake::{Accepted, ReceiveError};
 pub use process::Report;
 pub use reconcile::{LedgerDifference, ReconcileError, Reconciliation};
 pub use replay::{RecordChange, Replayed, ReplayedEvent};
-pub use spend::{Hold, Spend, SpendError, Spent};
+pub use spend::{Spend, SpendError, Spent};
 #[cfg(feature = "tokio")]
 pub use worker::Workers;
 

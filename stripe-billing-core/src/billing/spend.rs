@@ -5,10 +5,12 @@ use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use super::Billing;
 use super::credits::CreditError;
+use super::hold::Hold;
+use crate::catalog::CreditsFrom;
 use crate::error::StoreError;
 use crate::keys::AccountKey;
 use crate::ledger::{Command, LedgerKey, Refusal, Reply, Request, ReservationState, Standing};
@@ -85,7 +87,8 @@ impl Spend {
         self
     }
 
-    /// Who pays where the accounts so far have not enough: the team after the member. Never split.
+    /// Who pays where the accounts so far have not enough: the team after the member, unless the
+    /// catalog says otherwise for the feature (`policy.credits_from`). Never split.
     pub fn or_from(mut self, account: impl Into<AccountKey>) -> Self {
         self.payers.push(account.into());
         self
@@ -111,21 +114,21 @@ impl Spend {
     /// # Errors
     /// There is not enough, or the account may not use credits; nothing was spent.
     pub async fn now(self) -> Result<Spent, CreditError> {
-        if self.payers.len() > 1 {
+        let spend = self.in_order();
+        let amount = spend.amount;
+        if spend.payers.len() > 1 {
             // A reservation can be asked for: no key is ever spent from two payers.
-            let amount = self.amount;
-            let hold = self.reserve().await?;
+            let hold = spend.set_aside().await?;
             let from = hold.from.clone();
             hold.capture_all().await?;
             return Ok(Spent { from, amount, debt: 0, replayed: false });
         }
-        let key = self.key.clone().unwrap_or_else(fresh_key);
-        let command = Command::Spend { key, amount: self.amount };
-        let (from, answer) = self.first_payer(command).await?;
+        let key = spend.key.clone().unwrap_or_else(fresh_key);
+        let (from, answer) = spend.first_payer(Command::Spend { key, amount }).await?;
         let Reply::Spent { debt, .. } = answer.reply else {
             return Err(Refusal::Invalid("the key was used for something else").into());
         };
-        Ok(Spent { from, amount: self.amount, debt, replayed: answer.replayed })
+        Ok(Spent { from, amount, debt, replayed: answer.replayed })
     }
 
     /// Sets the credits aside, for work whose cost is known only afterwards. Dropping the hold gives
@@ -135,6 +138,25 @@ impl Spend {
     /// There is not enough, the account may not use credits, or work under the key is done or under
     /// way.
     pub async fn reserve(self) -> Result<Hold, CreditError> {
+        self.in_order().set_aside().await
+    }
+
+    /// With the payers that the catalog has for the feature, in its order.
+    fn in_order(mut self) -> Self {
+        let from = &self.billing.catalog().policy().credits_from;
+        let from = self.feature.as_ref().and_then(|feature| from.get(feature)).copied();
+        if self.payers.len() > 1 {
+            match from.unwrap_or_default() {
+                CreditsFrom::MemberFirst => {}
+                CreditsFrom::TeamFirst => self.payers.rotate_left(1),
+                CreditsFrom::Member => self.payers.truncate(1),
+                CreditsFrom::Team => drop(self.payers.remove(0)),
+            }
+        }
+        self
+    }
+
+    async fn set_aside(self) -> Result<Hold, CreditError> {
         let key = self.key.clone().unwrap_or_else(fresh_key);
         for attempt in 0..MAX_TRIES {
             // Work that failed may be tried again under its key: each try holds anew.
@@ -322,110 +344,6 @@ pub struct Spent {
     pub debt: i64,
     /// Whether the key was used before: nothing was spent now.
     pub replayed: bool,
-}
-
-/// Credits set aside. Dropping it gives them back.
-#[derive(Debug)]
-pub struct Hold {
-    /// Gone once it is settled.
-    billing: Option<Billing>,
-    from: LedgerKey,
-    id: String,
-    amount: i64,
-    expires_at: DateTime<Utc>,
-}
-
-impl Hold {
-    /// How many credits.
-    pub fn amount(&self) -> i64 {
-        self.amount
-    }
-
-    /// Until when, exclusively.
-    pub fn expires_at(&self) -> DateTime<Utc> {
-        self.expires_at
-    }
-
-    /// Of which ledger account.
-    pub fn from(&self) -> &LedgerKey {
-        &self.from
-    }
-
-    /// The reservation's id, by which another process can settle it.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// Leaves it to another process, which settles it by its id, or to its end.
-    pub fn keep(mut self) -> String {
-        self.billing = None;
-        std::mem::take(&mut self.id)
-    }
-
-    /// Spends all of it.
-    ///
-    /// # Errors
-    /// It ran out, or the store failed; then the credits come back.
-    pub async fn capture_all(self) -> Result<i64, CreditError> {
-        let amount = self.amount;
-        self.capture(amount).await
-    }
-
-    /// Spends so much of it, and gives the rest back; how much was spent.
-    ///
-    /// # Errors
-    /// It is more than is held, it ran out, or the store failed.
-    pub async fn capture(mut self, amount: i64) -> Result<i64, CreditError> {
-        let command = Command::Capture { id: self.id.clone(), amount };
-        let Some(billing) = self.billing.clone() else { return Ok(0) };
-        billing.ledger_execute(&self.from, command).await?;
-        self.billing = None;
-        Ok(amount)
-    }
-
-    /// Gives all of it back.
-    ///
-    /// # Errors
-    /// The store failed; then it comes back by itself.
-    pub async fn release(mut self) -> Result<(), CreditError> {
-        let command = Command::Release { id: self.id.clone() };
-        let Some(billing) = self.billing.clone() else { return Ok(()) };
-        billing.ledger_execute(&self.from, command).await?;
-        self.billing = None;
-        Ok(())
-    }
-
-    /// Gives it more time from now; never less.
-    ///
-    /// # Errors
-    /// It ran out, it would last longer than 24 hours, or the store failed.
-    pub async fn extend(&mut self, ttl: TimeDelta) -> Result<DateTime<Utc>, CreditError> {
-        let command = Command::Extend { id: self.id.clone(), ttl };
-        let Some(billing) = &self.billing else { return Ok(self.expires_at) };
-        let answer = billing.ledger_execute(&self.from, command).await?;
-        if let Reply::Extended { expires_at } = answer.reply {
-            self.expires_at = expires_at;
-        }
-        Ok(self.expires_at)
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        // The work failed, panicked or was cancelled. Without a runtime the credits come back when
-        // the reservation ends.
-        #[cfg(feature = "tokio")]
-        if let (Some(billing), Ok(runtime)) =
-            (self.billing.take(), tokio::runtime::Handle::try_current())
-        {
-            let (from, id) = (self.from.clone(), std::mem::take(&mut self.id));
-            runtime.spawn(async move {
-                if let Err(error) = billing.ledger_execute(&from, Command::Release { id }).await {
-                    tracing::warn!("credits come back later: {error}");
-                }
-            });
-        }
-    }
 }
 
 /// Why work that costs credits did not come to its end.

@@ -282,6 +282,7 @@ macro_rules! store_conformance {
                 credit_ledger_1_an_account_begins_once,
                 credit_ledger_1_nodes_interleave_on_one_account,
                 credit_ledger_1_a_node_never_answers_from_the_past,
+                credit_ledger_1_a_limit_that_another_node_set_is_kept,
                 credit_ledger_2_a_key_that_races_is_used_once,
                 credit_ledger_2_a_repetition_is_answered_and_writes_nothing,
                 credit_ledger_2_a_repetition_does_not_harm_its_neighbours,
