@@ -13,7 +13,9 @@ use crate::changes::{Changes, Effects};
 use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::keys::{AccountKey, SubjectKey, Tenant};
-use crate::ledger::{Account, Answer, Entry, LedgerKey, Refusal, Request, Scope};
+use crate::ledger::{
+    Account, Answer, Entry, LedgerKey, Rebuild, Recounted, Refusal, Request, Scope,
+};
 use crate::notify::{
     EventHandler, Fact, Notification, Notifier, NotifyError, TicketSink, UnhandledEvents,
 };
@@ -75,6 +77,7 @@ forward!(CreditLedger {
     fn due(now: DateTime<Utc>, limit: u32) -> Result<Vec<LedgerKey>, StoreError>;
     fn ledger_keys(after: Option<&LedgerKey>, limit: u32) -> Result<Vec<LedgerKey>, StoreError>;
     fn roll_up(limit: u32) -> Result<u64, StoreError>;
+    fn rebuild(key: &LedgerKey, by: &Rebuild) -> Result<Result<Vec<Recounted>, Refusal>, StoreError>;
     fn rebuild_usage(key: &LedgerKey) -> Result<(), StoreError>;
     fn usage(query: &UsageQuery) -> Result<Vec<Usage>, StoreError>;
 });

@@ -9,7 +9,7 @@ use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::keys::{AccountKey, SubjectKey, Tenant};
-use crate::ledger::{LedgerKey, Level};
+use crate::ledger::{LedgerKey, Level, LotId};
 use crate::state::{
     InvoiceRecord, ObjectRef, PaymentMethodRecord, PaymentRecord, PriceChange, Record, Subject,
     SubscriptionRecord,
@@ -57,6 +57,8 @@ words! {
         CreditsGranted = "credits_granted",
         /// The credits of an account are low, or used up.
         CreditsLow = "credits_low",
+        /// Paid credits are about to expire.
+        CreditsExpiring = "credits_expiring",
         /// A subscription has another price.
         PlanChanged = "plan_changed",
         /// A subscription is about to renew.
@@ -302,8 +304,7 @@ pub(crate) fn credits_granted(grant: &str) -> Notice {
     Notice::of(NoticeKind::CreditsGranted, grant)
 }
 
-/// An account's credits became low or ran out; `None` if they are fine. Stores write it to the outbox
-/// with the operation that made it so, about the subject [`credits_subject`].
+/// An account's credits became low or ran out; `None` if they are fine.
 pub fn credits_low(key: &LedgerKey, level: Level, epoch: i64) -> Option<Notice> {
     let word = match level {
         Level::Fine => return None,
@@ -312,6 +313,20 @@ pub fn credits_low(key: &LedgerKey, level: Level, epoch: i64) -> Option<Notice> 
     };
     let detail = format!("{}:{}:{word}:{epoch}", key.owner.account, key.unit.0);
     Some(Notice::of(NoticeKind::CreditsLow, detail))
+}
+
+/// What was paid for is about to run out, in so many days.
+pub(crate) fn credits_expiring(key: &LedgerKey, lot: LotId, days: i64) -> Notice {
+    let detail = format!("{}:{}:{lot}:{days}", key.owner.account, key.unit.0);
+    Notice::of(NoticeKind::CreditsExpiring, detail)
+}
+
+/// The unit that a notice about an account's credits names, and what it says of it: how low it is, or
+/// which lot.
+pub(crate) fn unit_of<'a>(notice: &'a Notice, account: &str) -> Option<(&'a str, &'a str)> {
+    let rest = notice.detail.strip_prefix(account)?.strip_prefix(':')?;
+    let (rest, _) = rest.rsplit_once(':')?;
+    rest.rsplit_once(':')
 }
 
 /// The subject that notices about an account's credits belong to, which no record has.

@@ -179,7 +179,7 @@ impl EmailNotifierBuilder {
     }
 
     /// Makes the link by which a customer unsubscribes from notifications (`credits_granted`,
-    /// `credits_low`) with one click: a POST to it has to work without a login (RFC 8058). Mail
+    /// `credits_low`, `credits_expiring`) with one click: a POST to it has to work without a login (RFC 8058). Mail
     /// about money and access cannot be unsubscribed from.
     pub fn unsubscribe(
         mut self,

@@ -30,7 +30,9 @@ impl Class {
 
     pub(crate) fn of(kind: NoticeKind) -> Self {
         match kind {
-            NoticeKind::CreditsGranted | NoticeKind::CreditsLow => Self::Notification,
+            NoticeKind::CreditsGranted | NoticeKind::CreditsLow | NoticeKind::CreditsExpiring => {
+                Self::Notification
+            }
             kind if kind.is_internal() => Self::Internal,
             _ => Self::Transactional,
         }
@@ -38,7 +40,7 @@ impl Class {
 }
 
 /// Every kind that a mail is written for.
-pub(crate) const KINDS: [NoticeKind; 19] = [
+pub(crate) const KINDS: [NoticeKind; 20] = [
     NoticeKind::Receipt,
     NoticeKind::PaymentFailed,
     NoticeKind::PaymentRecovered,
@@ -54,6 +56,7 @@ pub(crate) const KINDS: [NoticeKind; 19] = [
     NoticeKind::RenewalUpcoming,
     NoticeKind::CreditsGranted,
     NoticeKind::CreditsLow,
+    NoticeKind::CreditsExpiring,
     NoticeKind::TicketOpened,
     NoticeKind::DisputeDeadline,
     NoticeKind::EventDead,
@@ -163,6 +166,7 @@ fn paragraphs(notification: &Notification, values: &Values) -> Option<&'static [
         NoticeKind::ActionRequired
         | NoticeKind::CardExpiring
         | NoticeKind::CreditsLow
+        | NoticeKind::CreditsExpiring
         | NoticeKind::FraudWarning => &["lead", "what"],
         NoticeKind::Refund => &["lead", "total", "time"],
         NoticeKind::DisputeOpened if details.inquiry => &["inquiry", "what"],
@@ -196,6 +200,7 @@ fn facts(kind: NoticeKind) -> &'static [&'static str] {
         NoticeKind::PlanChanged => &["old_price", "new_price"],
         NoticeKind::CreditsGranted => &["credits", "available"],
         NoticeKind::CreditsLow => &["available"],
+        NoticeKind::CreditsExpiring => &["credits", "available"],
         NoticeKind::TicketOpened => &["ticket_about", "customer", "account"],
         NoticeKind::DisputeDeadline => {
             &["deadline", "amount", "reason", "dispute", "payment", "customer", "account"]

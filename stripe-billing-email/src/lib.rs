@@ -32,7 +32,7 @@
 //!   ([`Suppression`]). What is refused for good shows among the outbox's dead messages.
 //! - Mail about test mode has `[TEST]` in its subject, and reaches nobody who is not named
 //!   ([`TestMode`]).
-//! - Mail about money and access has no `List-Unsubscribe`; `credits_granted` and `credits_low` have
+//! - Mail about money and access has no `List-Unsubscribe`; `credits_granted`, `credits_low` and `credits_expiring` have
 //!   it, with one click, where [`unsubscribe`](EmailNotifierBuilder::unsubscribe) makes the link.
 //! - Nothing prints an address, a name or a password: not `Debug`, an error or the log.
 //!

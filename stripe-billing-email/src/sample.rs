@@ -67,7 +67,7 @@ pub(crate) fn full(kind: NoticeKind, language: Language) -> Notification {
             details.before = plan("Basic", money(900), "month");
             details.after = plan("Pro", money(19_000), "year");
         }
-        NoticeKind::CreditsGranted | NoticeKind::CreditsLow => {
+        NoticeKind::CreditsGranted | NoticeKind::CreditsLow | NoticeKind::CreditsExpiring => {
             details.credits = Some(CreditDetails {
                 unit: "credits".to_owned(),
                 amount: Some(1_500),
@@ -114,7 +114,9 @@ fn notification(kind: NoticeKind, details: NoticeDetails) -> Notification {
         NoticeKind::CardExpiring => (Some(ObjectKind::PaymentMethod), "pm_sample", "2026-12"),
         NoticeKind::TicketOpened => (None, "", "dispute:dp_sample"),
         NoticeKind::EventDead => (None, "", "evt_sample"),
-        NoticeKind::CreditsGranted | NoticeKind::CreditsLow => (None, "", "sample"),
+        NoticeKind::CreditsGranted | NoticeKind::CreditsLow | NoticeKind::CreditsExpiring => {
+            (None, "", "sample")
+        }
         _ => (Some(ObjectKind::Subscription), "sub_sample", ""),
     };
     let object = object.map(|kind| ObjectRef::new(kind, id));

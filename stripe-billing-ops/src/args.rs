@@ -10,7 +10,11 @@ Operators' tools for a database of stripe-billing.
 USAGE: billing-ops COMMAND [OPTIONS]
 
   ledger verify                 recompute every balance from its entries; exit code 1 if any disagrees
-  ledger rebuild --account A    recompute one account from its entries and print what differs
+  ledger rebuild [--account A] [--apply]
+                                recompute accounts from their entries and print what differs, all of
+                                them or one; with --apply, set their balances and lots right, each in
+                                one transaction, with an entry and a line of the audit log; exit code
+                                1 if anything differs, or cannot be set right
   ledger explain --account A    an account's history as a person can read it
   ledger export  --account A    an account's entries as a table (CSV)
   ledger reconcile              compare with what was paid, and with Stripe where a key is set; exit code 1
@@ -31,6 +35,7 @@ OPTIONS
   --livemode BOOL    live or test mode
   --status S, --type T, --customer C, --ticket K, --limit N
                      which events to replay
+  --apply            write; without it nothing is changed
   --reason R         why, for the audit log
   --actor A          who, for the audit log; the login name unless given
   --request ID       makes an order happen once; printed where none is given
@@ -50,7 +55,7 @@ EXIT CODES: 0 all is well, 1 something disagrees, 2 the command is wrong, 3 it c
 pub(crate) enum Command {
     Verify,
     Reconcile,
-    Rebuild(Place),
+    Rebuild(Repair),
     Explain(Place),
     Export(Place),
     Replay(Replay, By),
@@ -85,6 +90,15 @@ pub(crate) struct Place {
     pub(crate) account: String,
     pub(crate) unit: Option<String>,
     pub(crate) livemode: Option<bool>,
+}
+
+/// What to rebuild.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Repair {
+    /// All accounts unless it is named.
+    pub(crate) place: Option<Place>,
+    pub(crate) apply: bool,
+    pub(crate) by: Option<String>,
 }
 
 /// Which events.
@@ -142,15 +156,21 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, 
         }
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let place =
+    let named =
         || if place.account.is_empty() { Err(Mistake::NoAccount) } else { Ok(place.clone()) };
     let command = match words.as_slice() {
         [] => return Ok(Parsed::Help),
         ["ledger", "verify"] => Command::Verify,
         ["ledger", "reconcile"] => Command::Reconcile,
-        ["ledger", "rebuild"] => Command::Rebuild(place()?),
-        ["ledger", "explain"] => Command::Explain(place()?),
-        ["ledger", "export"] => Command::Export(place()?),
+        ["ledger", "rebuild"] => {
+            let place = Some(place.clone()).filter(|place| *place != Place::default());
+            if place.as_ref().is_some_and(|place| place.account.is_empty()) {
+                return Err(Mistake::NoAccount);
+            }
+            Command::Rebuild(Repair { place, apply: replay.apply, by: by.actor })
+        }
+        ["ledger", "explain"] => Command::Explain(named()?),
+        ["ledger", "export"] => Command::Export(named()?),
         ["events", "replay"] => Command::Replay(replay, by),
         ["events", "resolve", id] => Command::Event(Change::Resolve, (*id).to_owned(), by),
         ["events", "dismiss", id] => Command::Event(Change::Dismiss, (*id).to_owned(), by),
@@ -193,6 +213,9 @@ mod tests {
         let text = |text: &str| Some(text.to_owned());
         let by = By { actor: text("a"), reason: text("test"), request: None };
         assert_eq!(command, Command::Event(Change::Dismiss, "evt_1".to_owned(), by));
+        let all = Repair { place: None, apply: true, by: Some("eve".to_owned()) };
+        let run = parsed("ledger rebuild --apply --actor eve").expect("a command");
+        assert_eq!(run, Parsed::Run { command: Command::Rebuild(all), json: false });
         assert_eq!(parsed("").expect("help"), Parsed::Help);
     }
 
@@ -201,6 +224,7 @@ mod tests {
         let told = |line: &str| parsed(line).expect_err(line).to_string();
         assert_eq!(told("ledger vrify"), "`ledger vrify` is no command");
         assert!(told("ledger explain").contains("--account"));
+        assert!(told("ledger rebuild --unit credits").contains("--account"));
         assert!(told("stats --what").contains("--what"));
         assert!(told("events replay --limit many").contains("many"));
     }

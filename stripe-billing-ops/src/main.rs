@@ -4,6 +4,7 @@
 
 mod args;
 mod orders;
+mod rebuild;
 mod run;
 
 use std::process::ExitCode;

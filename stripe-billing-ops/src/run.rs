@@ -3,9 +3,8 @@
 use std::error::Error;
 use std::io::{IsTerminal, Write as _};
 
-use serde_json::json;
 use stripe_billing_core::catalog::Catalog;
-use stripe_billing_core::ledger::{Account, Entry, LedgerKey, Scope, csv, explain, recount};
+use stripe_billing_core::ledger::{Account, Entry, LedgerKey, Scope, csv, explain};
 use stripe_billing_core::store::{EntryQuery, EventRange, Verb};
 use stripe_billing_core::stripe::StripeClient;
 use stripe_billing_core::{AccountKey, Billing};
@@ -13,6 +12,7 @@ use stripe_billing_seaorm::SeaOrmStore;
 
 use crate::args::{By, Command, Place, Replay};
 use crate::orders;
+use crate::rebuild;
 
 /// Entries read at once.
 const PAGE: u32 = 5_000;
@@ -69,7 +69,7 @@ pub(crate) async fn run(billing: &Billing, command: &Command, json: bool) -> Res
     match command {
         Command::Verify => verify(billing, json).await,
         Command::Reconcile => reconcile(billing, json).await,
-        Command::Rebuild(place) => rebuild(billing, place, json).await,
+        Command::Rebuild(repair) => rebuild::run(billing, repair, json).await,
         Command::Explain(place) => {
             let (account, entries) = read(billing, place).await?;
             print!("{}", explain(&account, &entries));
@@ -98,7 +98,7 @@ pub(crate) async fn run(billing: &Billing, command: &Command, json: bool) -> Res
 }
 
 /// Shows how far a long run is, where somebody looks.
-fn counter(what: &'static str) -> impl FnMut(&LedgerKey) + Send {
+pub(crate) fn counter(what: &'static str) -> impl FnMut(&LedgerKey) + Send {
     let (mut done, shown) = (0_u64, std::io::stderr().is_terminal());
     move |_| {
         done += 1;
@@ -154,20 +154,6 @@ async fn reconcile(billing: &Billing, json: bool) -> Result<bool, Failure> {
     Ok(found.ok)
 }
 
-async fn rebuild(billing: &Billing, place: &Place, json: bool) -> Result<bool, Failure> {
-    let (account, entries) = read(billing, place).await?;
-    let differences = recount(&account, &entries);
-    if json {
-        println!("{}", json!({ "entries": entries.len(), "differences": differences }));
-    } else {
-        for one in &differences {
-            println!("{}: {} by its entries, {} stored", one.place, one.recounted, one.stored);
-        }
-        println!("{} differences in {} entries", differences.len(), entries.len());
-    }
-    Ok(differences.is_empty())
-}
-
 async fn replay(billing: &Billing, wanted: &Replay, by: &By, json: bool) -> Result<bool, Failure> {
     let range = EventRange {
         status: wanted.status.clone(),
@@ -196,9 +182,17 @@ async fn replay(billing: &Billing, wanted: &Replay, by: &By, json: bool) -> Resu
 /// An account with its whole history.
 async fn read(billing: &Billing, place: &Place) -> Result<(Account, Vec<Entry>), Failure> {
     let key = key(billing, place).await?;
-    let account = billing.store().account(&key, Scope::All).await?;
+    history(billing, &key).await
+}
+
+/// The same of a ledger account.
+pub(crate) async fn history(
+    billing: &Billing,
+    key: &LedgerKey,
+) -> Result<(Account, Vec<Entry>), Failure> {
+    let account = billing.store().account(key, Scope::All).await?;
     let account = account.ok_or_else(|| {
-        format!("{} has no {} in {} mode", place.account, key.unit.0, mode(key.livemode))
+        format!("{} has no {} in {} mode", key.owner.account, key.unit.0, mode(key.livemode))
     })?;
     let mut entries: Vec<Entry> = Vec::new();
     loop {
@@ -211,7 +205,7 @@ async fn read(billing: &Billing, place: &Place) -> Result<(Account, Vec<Entry>),
     }
 }
 
-async fn key(billing: &Billing, place: &Place) -> Result<LedgerKey, Failure> {
+pub(crate) async fn key(billing: &Billing, place: &Place) -> Result<LedgerKey, Failure> {
     let owner = AccountKey::platform(&place.account);
     let accounts = billing.store().accounts_of(&owner, place.livemode).await?;
     let fits =

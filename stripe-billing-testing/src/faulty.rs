@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use stripe_billing_core::changes::{Changes, Effects};
-use stripe_billing_core::ledger::{Account, Answer, Entry, LedgerKey, Refusal, Request, Scope};
+use stripe_billing_core::ledger::{
+    Account, Answer, Entry, LedgerKey, Rebuild, Recounted, Refusal, Request, Scope,
+};
 use stripe_billing_core::queue::{ClaimRequest, Lease};
 use stripe_billing_core::state::Subject;
 use stripe_billing_core::store::{
@@ -314,6 +316,14 @@ impl<S: Store> CreditLedger for FaultyStore<S> {
         self.call("roll_up", self.inner.roll_up(limit)).await
     }
 
+    async fn rebuild(
+        &self,
+        key: &LedgerKey,
+        by: &Rebuild,
+    ) -> Result<Result<Vec<Recounted>, Refusal>, StoreError> {
+        self.call("rebuild", self.inner.rebuild(key, by)).await
+    }
+
     async fn rebuild_usage(&self, key: &LedgerKey) -> Result<(), StoreError> {
         self.call("rebuild_usage", self.inner.rebuild_usage(key)).await
     }
@@ -545,6 +555,7 @@ mod tests {
         faults.go_down();
         let day = at(0).date_naive();
         let usage = UsageQuery { key: key.clone(), from: day, to: day, actor: None };
+        let by = Rebuild { actor: "ann".to_owned(), reason: "test".to_owned(), now: at(0) };
         let failed = [
             store.account(&key, Scope::All).await.is_err(),
             store.accounts_of(&key.owner, None).await.is_err(),
@@ -552,10 +563,11 @@ mod tests {
             store.due(at(0), 1).await.is_err(),
             store.ledger_keys(None, 1).await.is_err(),
             store.roll_up(1).await.is_err(),
+            store.rebuild(&key, &by).await.is_err(),
             store.rebuild_usage(&key).await.is_err(),
             store.usage(&usage).await.is_err(),
         ];
-        assert_eq!(failed, [true; 8]);
+        assert_eq!(failed, [true; 9]);
         let methods = [
             "account",
             "accounts_of",
@@ -563,6 +575,7 @@ mod tests {
             "due",
             "ledger_keys",
             "roll_up",
+            "rebuild",
             "rebuild_usage",
             "usage",
         ];

@@ -126,6 +126,7 @@ fn notice_in_words(kind: NoticeKind) -> &'static str {
         NoticeKind::CardExpiring => "Your card is about to expire",
         NoticeKind::PlanChanged => "Your plan has changed",
         NoticeKind::CreditsGranted => "You received credits",
+        NoticeKind::CreditsExpiring => "Paid credits are about to expire",
         NoticeKind::CreditsLow => "Your balance is running low",
         NoticeKind::RenewalUpcoming => "Your renewal is near",
         other => other.as_str(),

@@ -224,7 +224,12 @@ impl Billing {
     pub async fn ledger_mode(&self, owner: &AccountKey) -> Result<bool, StoreError> {
         match self.inner.livemode {
             Some(mode) => Ok(mode),
-            None => Ok(!self.inner.store.accounts_of(owner, Some(true)).await?.is_empty()),
+            None => {
+                // The first account from there on, if it is the owner's: a look at an index.
+                let from = LedgerKey::new(owner.clone(), "");
+                let next = self.inner.store.ledger_keys(Some(&from), 1).await?;
+                Ok(next.first().is_some_and(|key| key.livemode && key.owner == *owner))
+            }
         }
     }
 }
@@ -292,7 +297,7 @@ impl CreditError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Store(error) => error.is_retryable(),
-            Self::UnderWay { .. } => true,
+            Self::UnderWay { .. } | Self::Refused(Refusal::StandingChanged) => true,
             _ => false,
         }
     }

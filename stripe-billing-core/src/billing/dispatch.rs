@@ -90,6 +90,8 @@ impl Billing {
                     return Ok(Delivery::Dropped);
                 }
                 let details = NoticeDetails::of(notice, about, &self.inner.catalog, now);
+                let details = self.with_credits(notice, &subject, account.as_deref(), details);
+                let Some(details) = details.await? else { return Ok(Delivery::Dropped) };
                 let notice = notice.clone();
                 let told = Notification { key, subject, account, notice, details };
                 self.guarded(self.inner.notifier.notify(&told), NOTIFIER_FAILED).await

@@ -12,6 +12,7 @@ mod dispatch;
 mod failure;
 mod flight;
 mod guard;
+mod hold;
 mod intake;
 mod lookup;
 mod observe;
@@ -24,6 +25,7 @@ mod reconcile;
 mod replay;
 mod retention;
 mod spend;
+mod told_credits;
 #[cfg(feature = "tokio")]
 mod worker;
 
@@ -51,13 +53,14 @@ pub use checkout::{CheckoutRequest, CheckoutUrl, PortalUrl, SellError};
 pub use command::CommandError;
 pub use credits::{CreditError, LedgerProof, LedgerViolation};
 pub use customer::CustomerProfile;
+pub use hold::Hold;
 pub use intake::{Accepted, ReceiveError};
 pub use orders::OrderError;
 pub use process::Report;
 pub use ready::{Check, Readiness};
 pub use reconcile::{LedgerDifference, ReconcileError, Reconciliation};
 pub use replay::{RecordChange, Replayed, ReplayedEvent};
-pub use spend::{Hold, Spend, SpendError, Spent};
+pub use spend::{Spend, SpendError, Spent};
 #[cfg(feature = "tokio")]
 pub use worker::Workers;
 

@@ -5,18 +5,22 @@ use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use super::Billing;
 use super::credits::CreditError;
+use super::hold::Hold;
+use crate::catalog::CreditsFrom;
 use crate::error::StoreError;
 use crate::keys::AccountKey;
-use crate::ledger::{Command, LedgerKey, Refusal, Reply, Request, ReservationState};
+use crate::ledger::{Command, LedgerKey, Refusal, Reply, Request, ReservationState, Standing};
 
 /// How long a reservation lasts unless it is said: what a crash leaves is given back then.
 const TTL: TimeDelta = TimeDelta::minutes(15);
 /// How often work under one key may fail and be tried again.
 const MAX_TRIES: u32 = 1_000;
+/// How often an account's state is looked at while it keeps changing.
+const MAX_LOOKS: u32 = 16;
 
 /// Credits about to be spent. Made by [`Billing::spend`].
 ///
@@ -38,6 +42,7 @@ pub struct Spend {
     member: Option<String>,
     key: Option<String>,
     ttl: TimeDelta,
+    is_strict: bool,
 }
 
 impl Billing {
@@ -52,6 +57,7 @@ impl Billing {
             member: None,
             key: None,
             ttl: TTL,
+            is_strict: false,
         }
     }
 }
@@ -81,7 +87,8 @@ impl Spend {
         self
     }
 
-    /// Who pays where the accounts so far have not enough: the team after the member. Never split.
+    /// Who pays where the accounts so far have not enough: the team after the member, unless the
+    /// catalog says otherwise for the feature (`policy.credits_from`). Never split.
     pub fn or_from(mut self, account: impl Into<AccountKey>) -> Self {
         self.payers.push(account.into());
         self
@@ -94,26 +101,34 @@ impl Spend {
         self
     }
 
+    /// Checks in the same transaction that the account's state is still the one that lets it use
+    /// credits: what another node learned a moment ago counts, and no cache. It costs a look at that
+    /// state under the account's lock; without it the state is the cached one.
+    pub fn strictly(mut self) -> Self {
+        self.is_strict = true;
+        self
+    }
+
     /// Spends at once.
     ///
     /// # Errors
     /// There is not enough, or the account may not use credits; nothing was spent.
     pub async fn now(self) -> Result<Spent, CreditError> {
-        if self.payers.len() > 1 {
+        let spend = self.in_order();
+        let amount = spend.amount;
+        if spend.payers.len() > 1 {
             // A reservation can be asked for: no key is ever spent from two payers.
-            let amount = self.amount;
-            let hold = self.reserve().await?;
+            let hold = spend.set_aside().await?;
             let from = hold.from.clone();
             hold.capture_all().await?;
             return Ok(Spent { from, amount, debt: 0, replayed: false });
         }
-        let key = self.key.clone().unwrap_or_else(fresh_key);
-        let command = Command::Spend { key, amount: self.amount };
-        let (from, answer) = self.first_payer(command).await?;
+        let key = spend.key.clone().unwrap_or_else(fresh_key);
+        let (from, answer) = spend.first_payer(Command::Spend { key, amount }).await?;
         let Reply::Spent { debt, .. } = answer.reply else {
             return Err(Refusal::Invalid("the key was used for something else").into());
         };
-        Ok(Spent { from, amount: self.amount, debt, replayed: answer.replayed })
+        Ok(Spent { from, amount, debt, replayed: answer.replayed })
     }
 
     /// Sets the credits aside, for work whose cost is known only afterwards. Dropping the hold gives
@@ -123,6 +138,25 @@ impl Spend {
     /// There is not enough, the account may not use credits, or work under the key is done or under
     /// way.
     pub async fn reserve(self) -> Result<Hold, CreditError> {
+        self.in_order().set_aside().await
+    }
+
+    /// With the payers that the catalog has for the feature, in its order.
+    fn in_order(mut self) -> Self {
+        let from = &self.billing.catalog().policy().credits_from;
+        let from = self.feature.as_ref().and_then(|feature| from.get(feature)).copied();
+        if self.payers.len() > 1 {
+            match from.unwrap_or_default() {
+                CreditsFrom::MemberFirst => {}
+                CreditsFrom::TeamFirst => self.payers.rotate_left(1),
+                CreditsFrom::Member => self.payers.truncate(1),
+                CreditsFrom::Team => drop(self.payers.remove(0)),
+            }
+        }
+        self
+    }
+
+    async fn set_aside(self) -> Result<Hold, CreditError> {
         let key = self.key.clone().unwrap_or_else(fresh_key);
         for attempt in 0..MAX_TRIES {
             // Work that failed may be tried again under its key: each try holds anew.
@@ -213,19 +247,14 @@ impl Spend {
         let unit = self.unit()?;
         let mut refused = CreditError::NotAllowed;
         for payer in &self.payers {
-            if !self.may_spend(payer).await? {
-                continue;
-            }
             let mode = self.billing.ledger_mode(payer).await?;
             let key = LedgerKey::new(payer.clone(), unit.as_str()).in_mode(mode);
-            let request = Request {
-                command: command.clone(),
-                actor: self.member.clone(),
-                feature: self.feature.clone(),
-                reference: None,
-            };
-            match self.billing.ledger_execute(&key, request).await {
-                Ok(answer) => return Ok((key, answer)),
+            let mut request = Request::from(command.clone());
+            request.actor.clone_from(&self.member);
+            request.feature.clone_from(&self.feature);
+            match self.pay(payer, &key, request).await {
+                Ok(Some(answer)) => return Ok((key, answer)),
+                Ok(None) => {}
                 Err(CreditError::Refused(refusal)) if refusal.is_about_funds() => {
                     refused = refusal.into();
                 }
@@ -235,10 +264,33 @@ impl Spend {
         Err(refused)
     }
 
-    async fn may_spend(&self, payer: &AccountKey) -> Result<bool, CreditError> {
-        match self.billing.access(payer.clone()).await {
-            Ok(access) => Ok(access.can_use_credits),
-            Err(error) => Err(StoreError::new(error.kind(), error).into()),
+    /// Asks one payer; `None` if its state does not allow it.
+    async fn pay(
+        &self,
+        payer: &AccountKey,
+        key: &LedgerKey,
+        mut request: Request,
+    ) -> Result<Option<crate::ledger::Answer>, CreditError> {
+        let mut looks = 1;
+        loop {
+            let access = match looks {
+                1 => self.billing.access(payer.clone()).await,
+                _ => self.billing.refresh(payer.clone()).await,
+            };
+            let access = access.map_err(|error| StoreError::new(error.kind(), error))?;
+            if !access.can_use_credits {
+                return Ok(None);
+            }
+            let livemode = self.billing.inner.livemode;
+            let standing = Standing { version: access.version, livemode };
+            request.standing = self.is_strict.then_some(standing);
+            match self.billing.ledger_execute(key, request.clone()).await {
+                // It moved since, or what was cached is old.
+                Err(CreditError::Refused(Refusal::StandingChanged)) if looks < MAX_LOOKS => {
+                    looks += 1;
+                }
+                done => return done.map(Some),
+            }
         }
     }
 
@@ -292,110 +344,6 @@ pub struct Spent {
     pub debt: i64,
     /// Whether the key was used before: nothing was spent now.
     pub replayed: bool,
-}
-
-/// Credits set aside. Dropping it gives them back.
-#[derive(Debug)]
-pub struct Hold {
-    /// Gone once it is settled.
-    billing: Option<Billing>,
-    from: LedgerKey,
-    id: String,
-    amount: i64,
-    expires_at: DateTime<Utc>,
-}
-
-impl Hold {
-    /// How many credits.
-    pub fn amount(&self) -> i64 {
-        self.amount
-    }
-
-    /// Until when, exclusively.
-    pub fn expires_at(&self) -> DateTime<Utc> {
-        self.expires_at
-    }
-
-    /// Of which ledger account.
-    pub fn from(&self) -> &LedgerKey {
-        &self.from
-    }
-
-    /// The reservation's id, by which another process can settle it.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// Leaves it to another process, which settles it by its id, or to its end.
-    pub fn keep(mut self) -> String {
-        self.billing = None;
-        std::mem::take(&mut self.id)
-    }
-
-    /// Spends all of it.
-    ///
-    /// # Errors
-    /// It ran out, or the store failed; then the credits come back.
-    pub async fn capture_all(self) -> Result<i64, CreditError> {
-        let amount = self.amount;
-        self.capture(amount).await
-    }
-
-    /// Spends so much of it, and gives the rest back; how much was spent.
-    ///
-    /// # Errors
-    /// It is more than is held, it ran out, or the store failed.
-    pub async fn capture(mut self, amount: i64) -> Result<i64, CreditError> {
-        let command = Command::Capture { id: self.id.clone(), amount };
-        let Some(billing) = self.billing.clone() else { return Ok(0) };
-        billing.ledger_execute(&self.from, command).await?;
-        self.billing = None;
-        Ok(amount)
-    }
-
-    /// Gives all of it back.
-    ///
-    /// # Errors
-    /// The store failed; then it comes back by itself.
-    pub async fn release(mut self) -> Result<(), CreditError> {
-        let command = Command::Release { id: self.id.clone() };
-        let Some(billing) = self.billing.clone() else { return Ok(()) };
-        billing.ledger_execute(&self.from, command).await?;
-        self.billing = None;
-        Ok(())
-    }
-
-    /// Gives it more time from now; never less.
-    ///
-    /// # Errors
-    /// It ran out, it would last longer than 24 hours, or the store failed.
-    pub async fn extend(&mut self, ttl: TimeDelta) -> Result<DateTime<Utc>, CreditError> {
-        let command = Command::Extend { id: self.id.clone(), ttl };
-        let Some(billing) = &self.billing else { return Ok(self.expires_at) };
-        let answer = billing.ledger_execute(&self.from, command).await?;
-        if let Reply::Extended { expires_at } = answer.reply {
-            self.expires_at = expires_at;
-        }
-        Ok(self.expires_at)
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        // The work failed, panicked or was cancelled. Without a runtime the credits come back when
-        // the reservation ends.
-        #[cfg(feature = "tokio")]
-        if let (Some(billing), Ok(runtime)) =
-            (self.billing.take(), tokio::runtime::Handle::try_current())
-        {
-            let (from, id) = (self.from.clone(), std::mem::take(&mut self.id));
-            runtime.spawn(async move {
-                if let Err(error) = billing.ledger_execute(&from, Command::Release { id }).await {
-                    tracing::warn!("credits come back later: {error}");
-                }
-            });
-        }
-    }
 }
 
 /// Why work that costs credits did not come to its end.

@@ -135,10 +135,15 @@ impl Meaning {
             renewal_grace,
             upgrade_credits,
             credits_low,
+            credits_from,
         } = policy;
         self.number(renewal_grace.num_seconds());
         self.text(upgrade_credits.as_str());
         self.amounts(credits_low);
+        for (feature, from) in credits_from {
+            self.text(feature);
+            self.text(from.as_str());
+        }
         self.number(past_due_grace.num_seconds());
         self.number(past_due_grace.subsec_nanos().into());
         self.text(on_dispute.as_str());

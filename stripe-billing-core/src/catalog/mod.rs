@@ -53,6 +53,7 @@
 //! renewal_grace = "72h"                # how long a period's credits outlast it, until the renewal ends them
 //! upgrade_credits = "at_renewal"       # or "prorated": what an upgrade within a period grants
 //! credits_low = { credits = 50 }       # tell the customer at this balance
+//! credits_from = { stories = "team_first" } # or "member_first", "member", "team": who pays for work on a feature
 //!
 //! [plan.pro]
 //! name = "Pro"                         # default: the id in words
@@ -104,7 +105,8 @@ pub use mistake::{CatalogError, Mistake};
 pub use period::{Period, PeriodUnit};
 pub use plan::{DisplayAmount, Pack, Plan, PlanPrice};
 pub use policy::{
-    ConnectedAccounts, CreditResidual, Link, OnDispute, OnFullRefund, Policy, UpgradeCredits,
+    ConnectedAccounts, CreditResidual, CreditsFrom, Link, OnDispute, OnFullRefund, Policy,
+    UpgradeCredits,
 };
 
 use crate::ledger::LedgerPolicy;

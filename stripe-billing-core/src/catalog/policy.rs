@@ -52,6 +52,9 @@ pub struct Policy {
     pub upgrade_credits: UpgradeCredits,
     /// From which balance on credits are low, by unit. A unit that is not here never warns.
     pub credits_low: BTreeMap<String, i64>,
+    /// Who pays for work on a feature where a member and a team are named, by feature. Default
+    /// [`CreditsFrom::MemberFirst`].
+    pub credits_from: BTreeMap<String, CreditsFrom>,
 }
 
 impl Default for Policy {
@@ -65,6 +68,7 @@ impl Default for Policy {
             renewal_grace: TimeDelta::hours(72),
             upgrade_credits: UpgradeCredits::default(),
             credits_low: BTreeMap::new(),
+            credits_from: BTreeMap::new(),
         }
     }
 }
@@ -136,6 +140,19 @@ words! {
         /// Its share of the rest of the period, once its invoice is paid; never more in a period than
         /// its parts entitle to, however often the plan goes up and down.
         Prorated = "prorated",
+    }
+
+    /// Who pays for work on a feature where a member and a team are named. One of them pays all of it.
+    CreditsFrom {
+        /// The member, and the team where the member has not enough.
+        #[default]
+        MemberFirst = "member_first",
+        /// The team, and the member where the team has not enough.
+        TeamFirst = "team_first",
+        /// The member only.
+        Member = "member",
+        /// The team only.
+        Team = "team",
     }
 
     /// What happens to events of connected accounts (Stripe Connect).

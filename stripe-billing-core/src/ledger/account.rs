@@ -76,7 +76,8 @@ pub struct Balance {
     pub level: Level,
     /// How often it became low.
     pub epoch: i64,
-    /// When the account last changed. Operations never take place before it, whatever the clock.
+    /// When the account last changed, or something was told of it. Operations never take place before
+    /// it, whatever the clock.
     pub recorded_at: Option<DateTime<Utc>>,
 }
 
@@ -138,7 +139,8 @@ impl Account {
     }
 
     /// When the account has to be swept: the earliest end of a lot or reservation, the earliest
-    /// scheduled lot, or the time at which a waiting lot can repay debt.
+    /// scheduled lot, the time at which a waiting lot can repay debt, or at which it is told that a
+    /// paid lot is about to run out.
     pub fn next_due(&self) -> Option<DateTime<Utc>> {
         let from = self.balance.recorded_at.unwrap_or(DateTime::<Utc>::MIN_UTC);
         self.due_after(from)
@@ -154,6 +156,8 @@ impl Account {
             .values()
             .filter(|lot| self.balance.debt > 0 && lot.remaining > 0 && lot.effective_at > from)
             .map(|lot| lot.effective_at);
-        reservations.chain(ends).chain(scheduled).chain(waiting).min()
+        let announced = self.lots.values().flat_map(Lot::announced).map(|(at, _)| at);
+        let announced = announced.filter(|at| *at > from);
+        reservations.chain(ends).chain(scheduled).chain(waiting).chain(announced).min()
     }
 }

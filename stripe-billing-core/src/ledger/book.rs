@@ -10,6 +10,7 @@ use super::decide::{decide, replay};
 use super::entry::Entry;
 use super::outcome::{KeyedReply, Outcome, Reply};
 use super::policy::LedgerPolicy;
+use super::recount::{Rebuild, Recounted, rebuild, recount};
 use super::refusal::Refusal;
 use super::verify::{Violation, verify};
 
@@ -86,6 +87,12 @@ impl Ledger {
         Ok((Answer { reply: outcome.reply.clone(), replayed: false }, Some(outcome)))
     }
 
+    /// Whether a request is a repetition.
+    pub(crate) fn is_known(&self, key: &LedgerKey, request: &Request) -> bool {
+        let id = request.command.key();
+        id.is_some_and(|id| self.books.get(key).is_some_and(|book| book.keyed.contains_key(&id)))
+    }
+
     /// Undoes a spend by the number of its entry.
     ///
     /// # Errors
@@ -101,6 +108,21 @@ impl Ledger {
         let entry = self.entries(key).iter().find(|entry| entry.seq == seq);
         let entry = Box::new(entry.ok_or(Refusal::Invalid("there is no such entry"))?.clone());
         self.execute(key, Command::Reverse { entry, reason: reason.to_owned() }, now)
+    }
+
+    /// Sets an account to what its entries make of it; what differed.
+    pub(crate) fn rebuild(
+        &mut self,
+        key: &LedgerKey,
+        by: &Rebuild,
+    ) -> Result<(Vec<Recounted>, Option<Outcome>), Refusal> {
+        let book = self.books.get_mut(key).ok_or(Refusal::UnknownAccount)?;
+        let differences = recount(&book.account, &book.entries);
+        let outcome = rebuild(&book.account, &book.entries, by)?;
+        if let Some(outcome) = &outcome {
+            book.write(outcome);
+        }
+        Ok((differences, outcome))
     }
 
     /// An account, if anything was ever done with it.

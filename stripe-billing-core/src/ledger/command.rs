@@ -22,6 +22,19 @@ pub struct Request {
     pub feature: Option<String>,
     /// What the caller wants to find it by later.
     pub reference: Option<String>,
+    /// How the owner's state has to be for it to be done; `None` asks for nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
+}
+
+/// A state of an account at Stripe, by its version: that of [`Access::version`](crate::Access).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Standing {
+    /// The sum of the versions of the owner's subjects.
+    pub version: i64,
+    /// Of which mode the subjects are; `None` counts those of both.
+    pub livemode: Option<bool>,
 }
 
 impl Request {
@@ -36,6 +49,13 @@ impl Request {
     #[must_use]
     pub fn on(mut self, feature: impl Into<String>) -> Self {
         self.feature = Some(feature.into());
+        self
+    }
+
+    /// The same, only while the owner's state is this one.
+    #[must_use]
+    pub fn while_standing(mut self, standing: Standing) -> Self {
+        self.standing = Some(standing);
         self
     }
 
@@ -80,7 +100,7 @@ impl Request {
 
 impl From<Command> for Request {
     fn from(command: Command) -> Self {
-        Self { command, actor: None, feature: None, reference: None }
+        Self { command, actor: None, feature: None, reference: None, standing: None }
     }
 }
 
@@ -238,7 +258,7 @@ pub enum Command {
     /// Grants a lot. Keyed by the grant's key.
     Grant(Grant),
     /// Grants what an upgrade or a larger quantity adds to a period: what its segments entitle to,
-    /// less what was granted in it already. The grant's amount is not looked at.
+    /// less what was granted in it already, and at least what it began with. The grant's amount is not looked at.
     Upgrade {
         /// The lot, with its period.
         grant: Grant,

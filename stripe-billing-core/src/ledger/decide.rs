@@ -10,7 +10,7 @@ use super::policy::LedgerPolicy;
 use super::posting::Posting;
 use super::refusal::Refusal;
 use crate::changes::AuditEntry;
-use crate::notice::credits_subject;
+use crate::notice::{credits_expiring, credits_low, credits_subject};
 use crate::state::{ObjectKind, ObjectRef};
 
 /// What an operation changes in an account and answers, or why it is refused. Pure: `now` is the
@@ -33,9 +33,12 @@ pub fn decide(
     let before = posting.level();
     let reply = run(&mut posting, &request.command)?;
     let crossed = posting.cross(before);
-    let Posting { account: after, entries, .. } = posting;
+    let Posting { account: after, entries, running_out, .. } = posting;
     let mut outcome = Outcome::between(account, after, entries, reply);
-    outcome.crossed = crossed;
+    let low = crossed.and_then(|level| credits_low(&account.key, level, outcome.balance.epoch));
+    let expiring =
+        running_out.iter().map(|(lot, days)| credits_expiring(&account.key, *lot, *days));
+    outcome.notices = low.into_iter().chain(expiring).collect();
     outcome.audit = audit(account, &outcome, request);
     let nothing_yet = matches!(outcome.reply, Reply::Granted { lot: None });
     // An upgrade that adds nothing by what is known now may add something by what is known later.
@@ -65,11 +68,23 @@ fn audit(before: &Account, outcome: &Outcome, request: &Request) -> Option<Audit
         Command::SetLimit { .. } => ("credits.member_limit", None),
         _ => return None,
     };
+    let actor = request.actor.as_deref().unwrap_or("app");
+    Some(audit_line(before, outcome, actor, action, reason))
+}
+
+/// A line of the audit log about an account.
+pub(super) fn audit_line(
+    before: &Account,
+    outcome: &Outcome,
+    actor: &str,
+    action: &str,
+    reason: Option<&str>,
+) -> AuditEntry {
     let balance =
         |balance: &Balance| format!("{} available, {} owed", balance.available, balance.debt);
     let subject = credits_subject(&before.key);
-    Some(AuditEntry {
-        actor: request.actor.clone().unwrap_or_else(|| "app".to_owned()),
+    AuditEntry {
+        actor: actor.to_owned(),
         action: action.to_owned(),
         object: ObjectRef::new(
             ObjectKind::Credits,
@@ -78,7 +93,7 @@ fn audit(before: &Account, outcome: &Outcome, request: &Request) -> Option<Audit
         before: Some(balance(&before.balance)),
         after: Some(balance(&outcome.balance)),
         reason: reason.map(str::to_owned),
-    })
+    }
 }
 
 /// The answer to a request whose key was used before: the first reply, or a mismatch.

@@ -49,6 +49,8 @@ pub enum EntryKind {
     Reversal,
     /// The overdraft limit changed.
     Overdraft,
+    /// Balance and lots were set to what the entries make of them.
+    Repair,
 }
 
 impl EntryKind {

@@ -122,7 +122,8 @@ impl Posting<'_> {
     }
 
     /// The high-water rule: a period never gives more than its segments entitle to, however often
-    /// the plan went up and down.
+    /// the plan went up and down. What the period began with is its own grant, also where that is
+    /// not heard of yet.
     pub(super) fn upgrade(
         &mut self,
         grant: &Grant,
@@ -134,13 +135,13 @@ impl Posting<'_> {
         if segments.iter().any(|part| part.allowance < 0 || part.seconds < 0) {
             return Err(Refusal::Invalid("a segment is below zero"));
         }
-        let granted: i64 = self
-            .account
-            .lots
-            .values()
-            .filter(|lot| lot.period.as_ref() == Some(period))
-            .map(|lot| lot.granted)
-            .sum();
+        let own = self.account.lots.values().filter(|lot| lot.period.as_ref() == Some(period));
+        let (mut begun, mut added) = (0, 0);
+        for lot in own {
+            *(if lot.kind == LotKind::Upgrade { &mut added } else { &mut begun }) += lot.granted;
+        }
+        let begins_with = segments.first().map_or(0, |part| part.allowance);
+        let granted = added + begun.max(begins_with);
         let amount = prorated(segments).saturating_sub(granted);
         if amount <= 0 {
             return Ok(Reply::Granted { lot: None });
@@ -156,7 +157,7 @@ impl Posting<'_> {
                 return Err(Refusal::Invalid("a scheduled lot says when"));
             };
             if let Some(scheduled) = self.account.scheduled.get(&grant.key) {
-                if scheduled.grant != *grant {
+                if !is_planned(&scheduled.grant, grant) {
                     let first_seq = self.account.balance.seq;
                     return Err(Refusal::IdempotencyMismatch { first_seq });
                 }
@@ -252,24 +253,30 @@ impl Posting<'_> {
         check_rollover(rollover)?;
         let lot = self.grant(grant)?;
         self.withdraw_others(series, grant.period.as_deref(), self.begins(lot));
-        let mut row: Vec<(DateTime<Utc>, LotId)> = self
-            .account
-            .lots
-            .values()
-            .filter(|lot| lot.series.as_ref() == Some(series))
-            .map(|lot| (lot.effective_at, lot.id))
-            .collect();
-        row.sort();
         let mut rolled = 0;
-        for pair in row.windows(2) {
-            let [(_, earlier), (begins, _)] = pair else { continue };
-            let unused = self.end_lot_at(*earlier, *begins, "renewal");
-            rolled += self.carry_over(*earlier, unused, grant, rollover);
+        for (earlier, begins) in self.succeeded(series) {
+            let unused = self.end_lot_at(earlier, begins, "renewal");
+            let rest = Rollover { max: rollover.max - rolled, ..rollover };
+            rolled += self.carry_over(earlier, unused, grant, rest);
         }
         Ok(match rolled {
             0 => Reply::Granted { lot: Some(lot) },
             _ => Reply::Renewed { lot, rolled },
         })
+    }
+
+    /// The lots of a series that another period follows, and when that begins. An upgrade, or a later
+    /// month, belongs to the period that it is of.
+    fn succeeded(&self, series: &str) -> Vec<(LotId, DateTime<Utc>)> {
+        let lots = self.account.lots.values();
+        let mut row: Vec<&Lot> = lots.filter(|lot| lot.series.as_deref() == Some(series)).collect();
+        row.sort_by_key(|lot| (lot.effective_at, lot.id));
+        let follows = |lot: &Lot, later: &Lot| lot.period.is_none() || lot.period != later.period;
+        let ended = row.iter().enumerate().filter_map(|(place, lot)| {
+            let next = row.iter().skip(place + 1).find(|later| follows(lot, later))?;
+            Some((lot.id, next.effective_at))
+        });
+        ended.collect()
     }
 
     fn begins(&self, lot: LotId) -> DateTime<Utc> {
@@ -302,6 +309,11 @@ impl Posting<'_> {
     /// Ends all lots of a series at a time, unless they end before.
     pub(super) fn end_series(&mut self, series: &str, at: DateTime<Utc>) -> Reply {
         self.withdraw_others(series, None, at);
+        for lot in self.account.scheduled.values_mut() {
+            if lot.grant.series.as_deref() == Some(series) {
+                lot.grant.expires_at = Some(lot.grant.expires_at.map_or(at, |end| end.min(at)));
+            }
+        }
         let lots = self.account.lots.values();
         let lots = lots.filter(|lot| lot.series.as_deref() == Some(series));
         let lots: Vec<LotId> = lots.map(|lot| lot.id).collect();
@@ -372,6 +384,13 @@ fn check_rollover(rollover: Rollover) -> Result<(), Refusal> {
         return Err(Refusal::Invalid("the rollover is below zero"));
     }
     Ok(())
+}
+
+/// Whether a scheduled grant is what is asked for; the end of its series may have shortened it since.
+fn is_planned(scheduled: &Grant, grant: &Grant) -> bool {
+    let end = |grant: &Grant| grant.expires_at.unwrap_or(DateTime::<Utc>::MAX_UTC);
+    end(scheduled) <= end(grant)
+        && *scheduled == Grant { expires_at: scheduled.expires_at, ..grant.clone() }
 }
 
 /// Whether a lot is what a grant asks for.

@@ -28,6 +28,9 @@ impl fmt::Display for LotId {
     }
 }
 
+/// How long before a paid lot runs out its owner is told, in days.
+const ANNOUNCED: [i64; 2] = [7, 1];
+
 /// Why a lot exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -158,6 +161,15 @@ impl Lot {
     /// Whether it has run out by a time.
     pub fn is_over(&self, at: DateTime<Utc>) -> bool {
         self.end().is_some_and(|end| end <= at)
+    }
+
+    /// When its owner is told that it is about to run out, and how many days are left then. What a
+    /// period of a plan gives is not announced: the next period follows.
+    pub(super) fn announced(&self) -> impl Iterator<Item = (DateTime<Utc>, i64)> {
+        let bought = self.category == Category::Paid && self.series.is_none();
+        let bought = bought && matches!(self.kind, LotKind::Pack | LotKind::Restore);
+        let end = self.end().filter(|_| bought && self.remaining > 0);
+        end.into_iter().flat_map(|end| ANNOUNCED.map(|days| (end - TimeDelta::days(days), days)))
     }
 
     /// What is in a bucket.

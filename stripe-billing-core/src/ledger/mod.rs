@@ -63,7 +63,7 @@ mod verify;
 
 pub use account::{Account, Balance, LedgerKey, Level};
 pub use book::{Answer, Ledger};
-pub use command::{Command, Funding, Grant, Request, Rollover, Scope, Segment};
+pub use command::{Command, Funding, Grant, Request, Rollover, Scope, Segment, Standing};
 pub use decide::{decide, replay};
 pub use entry::{Entry, EntryKind, Move};
 pub use export::csv;
@@ -74,7 +74,7 @@ pub use member::{LimitKey, MemberLimit, Window};
 pub use outcome::{KeyedReply, Outcome, Reply};
 pub use policy::{Clawback, LateCapture, LedgerPolicy, Reach, RepaidBy, Residual};
 pub use read::{BalanceView, CreditsView, Statement, balance_at, explain};
-pub use recount::{Recounted, recount};
+pub use recount::{Rebuild, Recounted, rebuild, recount};
 pub use refusal::Refusal;
 pub use source::{MoneyBack, MoneyBackStatus, ScheduledLot, Source};
 pub use verify::{Invariant, Violation, verify};

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::account::{Account, Balance, Level};
+use super::account::{Account, Balance};
 use super::entry::Entry;
 use super::hold::{Allocation, Freeze, Reservation};
 use super::lot::{Lot, LotId};
 use super::member::MemberLimit;
 use super::source::{ScheduledLot, Source};
 use crate::changes::AuditEntry;
+use crate::notice::Notice;
 
 /// What an operation answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,9 +112,9 @@ pub struct Outcome {
     pub unscheduled: Vec<String>,
     /// Members' limits that are new or changed.
     pub limits: Vec<MemberLimit>,
-    /// How low the balance became by the operation, or that it is fine again; `None` if that is as
-    /// before. What ran out by itself tells nothing.
-    pub crossed: Option<Level>,
+    /// What the account's owner is told: that the balance became low, or ran out, by the operation,
+    /// and that paid credits are about to expire. What ran out by itself tells nothing.
+    pub notices: Vec<Notice>,
     /// For the audit log, where a person did it.
     pub audit: Option<AuditEntry>,
     /// What to keep under the operation's key, if it has one.
@@ -147,7 +148,7 @@ impl Outcome {
             limits: changed(&before.limits, after.limits),
             balance: after.balance,
             entries,
-            crossed: None,
+            notices: Vec::new(),
             audit: None,
             keyed: None,
             reply,
@@ -160,7 +161,7 @@ impl Outcome {
             expected_seq: _,
             balance,
             entries: _,
-            crossed: _,
+            notices: _,
             audit: _,
             keyed: _,
             reply: _,

@@ -27,6 +27,8 @@ pub(super) struct Posting<'a> {
     pub(super) entries: Vec<Entry>,
     /// Whether the sweep before the operation is over.
     pub(super) swept: bool,
+    /// Paid lots that are about to run out since now, and in how many days.
+    pub(super) running_out: Vec<(LotId, i64)>,
 }
 
 /// An entry in the making: what moves, and why.
@@ -102,7 +104,8 @@ impl<'a> Posting<'a> {
     ) -> Self {
         let now = account.balance.recorded_at.map_or(now, |last| last.max(now));
         let account = account.clone();
-        Self { account, policy, request, now, at: now, entries: Vec::new(), swept: false }
+        let (entries, running_out) = (Vec::new(), Vec::new());
+        Self { account, policy, request, now, at: now, entries, swept: false, running_out }
     }
 
     /// The number of the next entry.

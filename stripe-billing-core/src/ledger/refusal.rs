@@ -72,6 +72,9 @@ pub enum Refusal {
         /// Which.
         dispute: String,
     },
+    /// The owner's state is not the one that was asked for: look at it again.
+    #[error("the account's state has changed")]
+    StandingChanged,
     /// The request makes no sense: an amount of zero, a lifetime out of range.
     #[error("{0}")]
     Invalid(&'static str),
@@ -97,6 +100,7 @@ impl Refusal {
             Self::UnknownAccount => "unknown_account",
             Self::UnitMismatch => "unit_mismatch",
             Self::Frozen { .. } => "frozen",
+            Self::StandingChanged => "standing_changed",
             Self::Invalid(_) => "invalid",
         }
     }
@@ -110,6 +114,7 @@ impl Refusal {
             Self::Frozen { .. } => 403,
             Self::UnknownReservation | Self::UnknownAccount => 404,
             Self::IdempotencyMismatch { .. }
+            | Self::StandingChanged
             | Self::ReservationExpired { .. }
             | Self::ReservationResolved { .. } => 409,
             Self::ExceedsReservation { .. } | Self::UnitMismatch | Self::Invalid(_) => 422,

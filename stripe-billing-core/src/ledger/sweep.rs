@@ -11,7 +11,8 @@ use super::posting::Posting;
 impl Posting<'_> {
     /// Books all that came due up to now.
     pub(super) fn sweep(&mut self) {
-        let mut from = self.account.balance.recorded_at.unwrap_or(DateTime::<Utc>::MIN_UTC);
+        let since = self.account.balance.recorded_at.unwrap_or(DateTime::<Utc>::MIN_UTC);
+        let mut from = since;
         while let Some(due) = self.account.due_after(from).filter(|due| *due <= self.now) {
             self.at = due;
             self.expire_reservations();
@@ -22,7 +23,24 @@ impl Posting<'_> {
             from = from.max(due);
         }
         self.at = self.now;
+        self.announce(since);
         self.swept = true;
+    }
+
+    /// Notes which paid lots are about to run out since the account was looked at last. Of a lot that
+    /// was not looked at for long only the last word counts.
+    fn announce(&mut self, since: DateTime<Utc>) {
+        let until = self.now;
+        let lots = self.account.lots.values().filter(|lot| !lot.is_over(until));
+        let told = lots.filter_map(|lot| {
+            let due = lot.announced().filter(|(at, _)| since < *at && *at <= until);
+            Some((lot.id, due.min_by_key(|(_, days)| *days)?.1))
+        });
+        let told: Vec<(LotId, i64)> = told.collect();
+        if !told.is_empty() {
+            self.account.balance.recorded_at = Some(until);
+            self.running_out.extend(told);
+        }
     }
 
     fn expire_reservations(&mut self) {

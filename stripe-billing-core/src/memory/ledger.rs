@@ -5,8 +5,10 @@ use super::{Inner, MemoryStore, OutboxRow, QueueState};
 use crate::changes::OutboxEntry;
 use crate::error::StoreError;
 use crate::keys::AccountKey;
-use crate::ledger::{Account, Answer, Entry, LedgerKey, Outcome, Refusal, Request, Scope};
-use crate::notice::{credits_low, credits_subject};
+use crate::ledger::{
+    Account, Answer, Entry, LedgerKey, Outcome, Rebuild, Recounted, Refusal, Request, Scope,
+};
+use crate::notice::{Notice, credits_subject};
 use crate::store::{
     AuditLine, CreditLedger, EntryPage, EntryQuery, LedgerPosting, LedgerTerms, Usage, UsageQuery,
     usage_of,
@@ -96,6 +98,20 @@ impl CreditLedger for MemoryStore {
         Ok(u64::try_from(i64::from(limit) - left).unwrap_or(0))
     }
 
+    async fn rebuild(
+        &self,
+        key: &LedgerKey,
+        by: &Rebuild,
+    ) -> Result<Result<Vec<Recounted>, Refusal>, StoreError> {
+        let mut inner = self.lock();
+        Ok(inner.ledger.rebuild(key, by).map(|(differences, outcome)| {
+            if let Some(outcome) = outcome {
+                inner.note(key, outcome, by.now);
+            }
+            differences
+        }))
+    }
+
     async fn rebuild_usage(&self, key: &LedgerKey) -> Result<(), StoreError> {
         self.lock().rolled_up.remove(key);
         Ok(())
@@ -128,22 +144,42 @@ impl Inner {
         request: &Request,
         terms: &LedgerTerms,
     ) -> Result<Answer, Refusal> {
+        if let Some(standing) = request.standing
+            && self.version_of(&key.owner, standing.livemode) != standing.version
+            && !self.ledger.is_known(key, request)
+        {
+            return Err(Refusal::StandingChanged);
+        }
         let (answer, outcome) = self.ledger.post(key, request, terms.now, &terms.policy)?;
         if let Some(outcome) = outcome {
-            self.warn_of(key, &outcome, terms.now);
-            if let Some(entry) = outcome.audit {
-                let seq = self.audit.last().map_or(1, |line| line.seq + 1);
-                let subject = credits_subject(key);
-                self.audit.push(AuditLine { seq, at: terms.now, subject, entry });
-            }
+            self.note(key, outcome, terms.now);
         }
         Ok(answer)
     }
 
-    fn warn_of(&mut self, key: &LedgerKey, outcome: &Outcome, now: DateTime<Utc>) {
-        let level = outcome.crossed;
-        let notice = level.and_then(|level| credits_low(key, level, outcome.balance.epoch));
-        let Some(entry) = notice.map(OutboxEntry::from) else { return };
+    /// The sum of the versions of an owner's subjects.
+    fn version_of(&self, owner: &AccountKey, livemode: Option<bool>) -> i64 {
+        let own = self.subjects.iter().filter(|(key, row)| {
+            row.account.as_deref() == Some(owner.account.as_str())
+                && key.tenant.stripe_account == owner.stripe_account
+                && livemode.is_none_or(|mode| key.tenant.livemode == mode)
+        });
+        own.map(|(_, row)| row.version).sum()
+    }
+
+    /// What an operation leaves beside the ledger.
+    fn note(&mut self, key: &LedgerKey, outcome: Outcome, now: DateTime<Utc>) {
+        for notice in outcome.notices {
+            self.warn(key, notice, now);
+        }
+        if let Some(entry) = outcome.audit {
+            let seq = self.audit.last().map_or(1, |line| line.seq + 1);
+            self.audit.push(AuditLine { seq, at: now, subject: credits_subject(key), entry });
+        }
+    }
+
+    fn warn(&mut self, key: &LedgerKey, notice: Notice, now: DateTime<Utc>) {
+        let entry = OutboxEntry::from(notice);
         let subject = credits_subject(key);
         let seq = self.outbox.last_key_value().map_or(1, |(seq, _)| seq + 1);
         let place = (subject.tenant.clone(), entry.key.clone());

@@ -191,7 +191,7 @@ impl Inner {
         after: Option<String>,
     ) -> Carried {
         let subject = SubjectKey { tenant: Tenant::default(), id: "queue".to_owned() };
-        self.note(order, subject, order.queue(), before.clone(), after.clone());
+        self.log_order(order, subject, order.queue(), before.clone(), after.clone());
         Carried { changed, before, after, repeated: false }
     }
 
@@ -211,11 +211,11 @@ impl Inner {
         let subject = SubjectKey { tenant: key.tenant, id };
         let object = ObjectRef { kind: ObjectKind::Event, id: key.id };
         let (before, after) = (Some(before), Some(after.to_owned()));
-        self.note(order, subject, object, before.clone(), after.clone());
+        self.log_order(order, subject, object, before.clone(), after.clone());
         Carried { changed: 1, before, after, repeated: false }
     }
 
-    fn note(
+    fn log_order(
         &mut self,
         order: &Order,
         subject: SubjectKey,

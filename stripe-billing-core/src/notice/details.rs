@@ -125,13 +125,13 @@ pub struct TicketDetails {
     pub about: String,
 }
 
-/// Credits that were granted, or that run low.
+/// Credits that were granted, run low, or are about to expire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)]
 pub struct CreditDetails {
     /// The unit of the catalog: `credits`, `generations`.
     pub unit: String,
-    /// How many were granted.
+    /// How many were granted, or are about to expire.
     pub amount: Option<i64>,
     /// How many can be spent.
     pub available: Option<i64>,

@@ -209,7 +209,7 @@ impl NoticeDetails {
 }
 
 impl Recipient {
-    fn of(subject: &Subject) -> Self {
+    pub(crate) fn of(subject: &Subject) -> Self {
         let customer = ObjectRef::new(ObjectKind::Customer, subject.key.id.clone());
         let Some(Record::Customer(record)) = subject.records.get(&customer) else {
             return Self::default();

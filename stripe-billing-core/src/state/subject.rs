@@ -130,8 +130,8 @@ impl Subject {
 
     /// The records that every decision on this subject needs, so that loading it does not grow with
     /// its history: the customer, what Stripe entitles it to, payment methods, subscriptions that
-    /// are not over and the one that ended last, invoices that wait for money or pay for now, and
-    /// payments whose money came back or may. A subject without a customer is small, and needs all.
+    /// are not over and the one that ended last, invoices that wait for money or pay for now and for
+    /// what was changed since, and payments whose money came back or may. A subject without a customer is small, and needs all.
     pub fn current(&self) -> BTreeSet<&ObjectRef> {
         if self.name().anchor != Anchor::Customer {
             return self.records.keys().collect();
@@ -172,34 +172,40 @@ impl Subject {
             .map(|(record, _)| record.id.as_str())
     }
 
-    /// Of each subscription that is not over, and of the last, the paid invoice that reaches the
-    /// farthest.
+    /// Of each subscription that is not over, or not known yet, and of the last, the paid invoice
+    /// that reaches the farthest, and those of changes within what it pays for: what they add is
+    /// known once the subscription is.
     fn latest_paid(&self, ended: Option<&str>) -> impl Iterator<Item = &InvoiceRecord> {
-        let runs: BTreeSet<&str> = self
+        let over: BTreeSet<&str> = self
             .subscriptions()
             .filter(|record| {
-                ended == Some(record.id())
-                    || record.latest().is_none_or(|view| !view.status.is_terminal())
+                ended != Some(record.id())
+                    && record.latest().is_some_and(|view| view.status.is_terminal())
             })
             .map(SubscriptionRecord::id)
             .collect();
+        let paid = || {
+            self.invoices().filter_map(|record| {
+                let view = record.latest().filter(|view| view.status == InvoiceStatus::Paid)?;
+                let subscription = view.subscription.as_deref().filter(|id| !over.contains(id))?;
+                Some((subscription, view, record))
+            })
+        };
         let mut latest: BTreeMap<&str, (Option<i64>, &InvoiceRecord)> = BTreeMap::new();
-        for record in self.invoices() {
-            let Some(view) = record.latest().filter(|view| view.status == InvoiceStatus::Paid)
-            else {
-                continue;
-            };
-            let Some(subscription) = view.subscription.as_deref().filter(|id| runs.contains(id))
-            else {
-                continue;
-            };
+        for (subscription, view, record) in paid() {
             let reaches = (view.service_end(), record);
             let kept = latest.entry(subscription).or_insert(reaches);
             if (reaches.0, record.id()) > (kept.0, kept.1.id()) {
                 *kept = reaches;
             }
         }
-        latest.into_values().map(|(_, record)| record)
+        let changes = paid().filter(|(subscription, view, _)| {
+            let changed = view.lines.iter().filter(|line| line.proration);
+            let until = changed.filter_map(|line| line.period_end).max();
+            until.is_some() && latest.get(subscription).is_some_and(|(end, _)| until >= *end)
+        });
+        let changes: Vec<&InvoiceRecord> = changes.map(|(_, _, record)| record).collect();
+        latest.into_values().map(|(_, record)| record).chain(changes)
     }
 
     /// The newest payment that came back and of which nobody knows what it paid for.

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::StoreError;
 use crate::keys::AccountKey;
 use crate::ledger::{
-    Account, Answer, Entry, EntryKind, LedgerKey, LedgerPolicy, Refusal, Request, Scope,
+    Account, Answer, Entry, EntryKind, LedgerKey, LedgerPolicy, Rebuild, Recounted, Refusal,
+    Request, Scope,
 };
 
 /// An operation on a ledger account that follows from an event: written with it, or not at all.
@@ -46,8 +47,8 @@ pub struct LedgerTerms {
 ///    more may be missing.
 /// 5. Entries are append-only, numbered from 1 without gaps.
 /// 6. `due` names accounts in which something has come due by a time, the longest due first.
-/// 7. A balance that became low, or ran out, by an operation writes an outbox entry with it:
-///    the notice [`crate::notice::credits_low`], about the subject `account:<account>`.
+/// 7. What an operation has to tell (`Outcome::notices`) is written to the outbox with it, about the
+///    subject [`crate::notice::credits_subject`].
 /// 8. What an operator did writes a line of the audit log with it (`Outcome::audit`), about the same
 ///    subject.
 /// 9. `roll_up` adds entries to the usage figures, each once, a bounded number per call, and says how
@@ -55,6 +56,12 @@ pub struct LedgerTerms {
 ///    to be made anew by `roll_up`.
 /// 10. The postings of a commit ([`crate::changes::Effects::postings`]) are executed in its transaction,
 ///    in their order. One that is refused is skipped, and logged.
+/// 11. `rebuild` sets an account's balance and lots to what its entries make of them, as
+///    [`crate::ledger::rebuild`] says, in one transaction; it answers what differed. Of an account
+///    that is right it changes nothing.
+/// 12. A request with a [`standing`](Request::standing) is done only if the versions of the owner's
+///    subjects add up to it, by what is committed while the account is locked; else it is
+///    [`Refusal::StandingChanged`]. A repetition gets the first answer all the same.
 #[async_trait]
 pub trait CreditLedger: fmt::Debug + Send + Sync + 'static {
     /// Does one operation (clauses 1 to 3). An account begins with its first.
@@ -90,6 +97,13 @@ pub trait CreditLedger: fmt::Debug + Send + Sync + 'static {
 
     /// Keeps the usage figures up to date (clause 9); at most so many entries.
     async fn roll_up(&self, limit: u32) -> Result<u64, StoreError>;
+
+    /// Repairs an account (clause 11). It is read whole while it is locked.
+    async fn rebuild(
+        &self,
+        key: &LedgerKey,
+        by: &Rebuild,
+    ) -> Result<Result<Vec<Recounted>, Refusal>, StoreError>;
 
     /// Forgets an account's usage figures (clause 9).
     async fn rebuild_usage(&self, key: &LedgerKey) -> Result<(), StoreError>;

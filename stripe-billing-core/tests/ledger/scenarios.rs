@@ -227,6 +227,44 @@ fn upgrade(bench: &mut Bench, key: &str, parts: &[(i64, i64)]) -> i64 {
     }
 }
 
+/// The news that a period was upgraded may come before the news that it was paid, and the second
+/// upgrade's before the first's: in the end there is as much, and nothing of it has ended.
+#[test]
+fn an_upgrade_adds_the_same_in_whichever_order_it_is_heard_of() {
+    let allow = |bench: &mut Bench, number: i64, amount: i64| {
+        let (begins, period) = (number * 30 * DAY, format!("sub:{number}"));
+        let grant = plan(&format!("p{number}"), amount).in_series("s").in_period(period);
+        let grant = grant.from(t(begins)).until(t(begins + 33 * DAY));
+        bench.reply(Command::Allow { grant, rollover: Rollover { max: 50, ..Rollover::default() } })
+    };
+    let up = |bench: &mut Bench, key: &str, parts: &[(i64, i64)]| {
+        let part =
+            |(allowance, days): &(i64, i64)| Segment { allowance: *allowance, seconds: days * DAY };
+        let segments = parts.iter().map(part).collect();
+        let grant = Grant::new(key, 0).of_kind(LotKind::Upgrade).in_period("sub:0").in_series("s");
+        bench.reply(Command::Upgrade { grant: grant.until(t(33 * DAY)), segments })
+    };
+    let first = [(1000, 10), (5000, 20)];
+    let second = [(1000, 10), (5000, 10), (10_000, 10)];
+    let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    for order in orders {
+        let mut bench = Bench::new();
+        bench.at(21 * DAY);
+        for step in order {
+            match step {
+                0 => drop(allow(&mut bench, 0, 1000)),
+                1 => drop(up(&mut bench, "u1", &first)),
+                _ => drop(up(&mut bench, "u2", &second)),
+            }
+        }
+        assert_eq!(bench.av(), 5333, "{order:?}");
+        // The next period ends all of it, and carries over at most so much in all.
+        bench.at(30 * DAY);
+        allow(&mut bench, 1, 1000);
+        assert_eq!(bench.av(), 1050, "{order:?}");
+    }
+}
+
 #[test]
 fn s16_an_upgrade_adds_the_rest_of_the_period() {
     let mut bench = Bench::new();

@@ -318,7 +318,8 @@ impl Stream {
             Op::Limit { max } => set_limit(max).into(),
             Op::Upgrade { key, allowance } => {
                 let grant = Grant::new(format!("u{key}"), 0).of_kind(LotKind::Upgrade);
-                let segments = vec![Segment { allowance, seconds: 30 * DAY }];
+                let part = |allowance, days| Segment { allowance, seconds: days * DAY };
+                let segments = vec![part(allowance / 4, 10), part(allowance, 20)];
                 Command::Upgrade { grant: grant.in_period("p"), segments }.into()
             }
             Op::Waiting { key, amount, ahead } => {

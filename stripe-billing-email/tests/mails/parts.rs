@@ -76,7 +76,7 @@ pub(crate) fn agree(mail: &Mail) {
     }
 }
 
-const KINDS: [NoticeKind; 19] = [
+const KINDS: [NoticeKind; 20] = [
     NoticeKind::Receipt,
     NoticeKind::PaymentFailed,
     NoticeKind::PaymentRecovered,
@@ -92,6 +92,7 @@ const KINDS: [NoticeKind; 19] = [
     NoticeKind::RenewalUpcoming,
     NoticeKind::CreditsGranted,
     NoticeKind::CreditsLow,
+    NoticeKind::CreditsExpiring,
     NoticeKind::TicketOpened,
     NoticeKind::DisputeDeadline,
     NoticeKind::EventDead,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta};
 use serde_json::Value;
-use stripe_billing_core::catalog::{Catalog, Pack, Plan, PlanPrice};
+use stripe_billing_core::catalog::{Catalog, Pack, Plan, PlanPrice, Policy};
+use stripe_billing_core::ledger::{Command, Grant, LedgerKey};
 use stripe_billing_core::webhook::{WebhookSecret, sign};
 use stripe_billing_core::{Billing, Clock, ManualClock, MemoryStore};
 use stripe_billing_email::{EmailNotifier, Mail, Mailbox, TestMode};
@@ -28,6 +29,7 @@ fn catalog() -> Catalog {
         .plan(pro)
         .plan(team)
         .pack(Pack::new(PACK, "price_pack").credits("credits", 1_000))
+        .policy(Policy { credits_low: [("credits".to_owned(), 50)].into(), ..Policy::default() })
         .build()
         .unwrap()
 }
@@ -52,8 +54,40 @@ fn announced(shape: Shape) -> Vec<Bytes> {
 
 /// The mails of a history whose events are processed as they come, the oldest first.
 async fn mails(history: History) -> Vec<Mail> {
-    let mailbox = Mailbox::keeping(1_000);
-    let notifier = EmailNotifier::in_memory(&mailbox, "Acme <billing@acme.test>")
+    Stage::after(history).await.mails()
+}
+
+/// Billing after a history, and its mails.
+struct Stage {
+    billing: Billing,
+    clock: Arc<ManualClock>,
+    mailbox: Mailbox,
+}
+
+impl Stage {
+    fn mails(&self) -> Vec<Mail> {
+        let mut mails = self.mailbox.mails();
+        mails.reverse();
+        mails
+    }
+
+    /// The text of the last mail of a kind, and to whom it went.
+    fn last(&self, kind: &str) -> (String, Vec<String>) {
+        let mails = self.mails().into_iter().rev();
+        let mut of_kind = mails.filter(|mail| mail.kind.as_str() == kind);
+        let mail = of_kind.next().unwrap_or_else(|| panic!("no mail of {kind}"));
+        (mail.text, mail.to)
+    }
+
+    async fn after(history: History) -> Self {
+        let mailbox = Mailbox::keeping(1_000);
+        let (billing, clock) = played(history, &mailbox).await;
+        Self { billing, clock, mailbox }
+    }
+}
+
+async fn played(history: History, mailbox: &Mailbox) -> (Billing, Arc<ManualClock>) {
+    let notifier = EmailNotifier::in_memory(mailbox, "Acme <billing@acme.test>")
         .operators("ops@acme.test")
         .test_mode(TestMode::AllowList(vec!["@example.test".into(), "@acme.test".into()]))
         .build()
@@ -81,9 +115,35 @@ async fn mails(history: History) -> Vec<Mail> {
     }
     clock.advance(TimeDelta::hours(1));
     billing.process_due().await.unwrap();
-    let mut mails = mailbox.mails();
-    mails.reverse();
-    mails
+    (billing, clock)
+}
+
+#[tokio::test]
+async fn credits_say_how_many_and_go_to_the_accounts_customer() {
+    let stage = Stage::after(histories::pack_by_card).await;
+    let (granted, to) = stage.last("credits_granted");
+    assert!(granted.contains("We added 1,000 credits to your account."), "{granted}");
+    assert!(granted.contains("You can spend 1,000 credits now."), "{granted}");
+
+    stage.billing.spend(ACCOUNT, 960).now().await.unwrap();
+    stage.billing.process_due().await.unwrap();
+    let (low, customer) = stage.last("credits_low");
+    assert!(low.contains("You have 40 credits left."), "{low}");
+    assert_eq!(customer, to);
+
+    let end = stage.clock.now() + TimeDelta::days(8);
+    let gift = Command::Grant(Grant::new("bought elsewhere", 70).until(end));
+    stage.billing.ledger_execute(&LedgerKey::new(ACCOUNT, "credits"), gift).await.unwrap();
+    stage.clock.advance(TimeDelta::days(1));
+    // The sweep that finds it comes after what is told.
+    assert_eq!(stage.billing.process_due().await.unwrap().swept, 1);
+    stage.billing.process_due().await.unwrap();
+    let (expiring, customer) = stage.last("credits_expiring");
+    assert!(
+        expiring.contains("Of what you paid for, 70 credits expire on 9 January 2026."),
+        "{expiring}"
+    );
+    assert_eq!(customer, to);
 }
 
 /// The mails of a kind.

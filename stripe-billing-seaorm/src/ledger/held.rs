@@ -1,5 +1,6 @@
 //! Operations on accounts that are held: locked, then read, then decided, then written.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::DatabaseTransaction;
@@ -33,6 +34,11 @@ async fn hold(
     let keys: BTreeSet<String> =
         requests.iter().filter_map(|request| request.command.key()).collect();
     work.known = load::replies(db, tx, id, &keys).await?;
+    for standing in requests.iter().filter_map(|request| request.standing) {
+        if let Entry::Vacant(place) = work.versions.entry(standing.livemode) {
+            place.insert(load::version_of(db, tx, &key.owner, standing.livemode).await?);
+        }
+    }
     Ok(work)
 }
 

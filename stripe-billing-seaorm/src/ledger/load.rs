@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{ConnectionTrait, QueryResult};
-use stripe_billing_core::StoreError;
 use stripe_billing_core::ledger::{
     Account, Balance, Freeze, KeyedReply, LedgerKey, Lot, LotId, MemberLimit, Reservation,
     ScheduledLot, Scope, Source,
 };
+use stripe_billing_core::{AccountKey, StoreError};
 
 use super::row;
 use super::state::State;
@@ -198,6 +198,27 @@ pub(crate) async fn replies(
     let rows = db.query(on, sql, values).await?;
     let replies = rows.iter().map(row::read_keyed);
     replies.map(|reply| reply.map(|reply| (reply.key.clone(), reply))).collect()
+}
+
+/// The sum of the versions of an owner's subjects.
+pub(crate) async fn version_of(
+    db: &Db,
+    on: &impl ConnectionTrait,
+    owner: &AccountKey,
+    livemode: Option<bool>,
+) -> Result<i64, StoreError> {
+    let sql = db.render(
+        "SELECT version FROM {p}subjects WHERE stripe_account = ? AND account = ? \
+         AND livemode IN (?, ?)",
+    );
+    let values = vec![
+        db::text(owner.stripe_account.as_deref().unwrap_or_default()),
+        db::text(&owner.account),
+        livemode.unwrap_or(true).into(),
+        livemode.unwrap_or(false).into(),
+    ];
+    let rows = db.query(on, sql, values).await?;
+    rows.iter().map(|row| column::<i64>(row, 0)).sum()
 }
 
 /// Locks an account's row until the end of the transaction, a new one if need be; its number. What

@@ -10,6 +10,7 @@ mod desk;
 mod held;
 mod load;
 mod read;
+mod rebuild;
 mod row;
 mod scribe;
 mod state;
@@ -22,7 +23,9 @@ mod crash_tests;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use stripe_billing_core::ledger::{Account, Answer, Entry, LedgerKey, Refusal, Request, Scope};
+use stripe_billing_core::ledger::{
+    Account, Answer, Entry, LedgerKey, Rebuild, Recounted, Refusal, Request, Scope,
+};
 use stripe_billing_core::store::{CreditLedger, EntryQuery, LedgerTerms, Usage, UsageQuery};
 use stripe_billing_core::{AccountKey, StoreError};
 
@@ -76,6 +79,16 @@ impl CreditLedger for SeaOrmStore {
 
     async fn roll_up(&self, limit: u32) -> Result<u64, StoreError> {
         usage::roll_up(&self.db, limit).await
+    }
+
+    async fn rebuild(
+        &self,
+        key: &LedgerKey,
+        by: &Rebuild,
+    ) -> Result<Result<Vec<Recounted>, Refusal>, StoreError> {
+        let done = rebuild::rebuild(&self.db, key, by).await;
+        self.desks.forget(std::iter::once(key));
+        done
     }
 
     async fn rebuild_usage(&self, key: &LedgerKey) -> Result<(), StoreError> {

@@ -6,9 +6,8 @@ use chrono::{DateTime, Utc};
 use stripe_billing_core::changes::{AuditEntry, OutboxEntry};
 use stripe_billing_core::ledger::{
     Account, Answer, Command, Entry, KeyedReply, LedgerKey, LotId, Outcome, Refusal, Request,
-    decide, replay,
+    Standing, decide, replay,
 };
-use stripe_billing_core::notice::credits_low;
 use stripe_billing_core::store::LedgerTerms;
 
 use super::row;
@@ -47,16 +46,17 @@ impl State {
 }
 
 /// Whether an operation is decided on an account as it was kept. Others may find that there is
-/// nothing to do, which only an account that is held can say.
+/// nothing to do, or ask for a state of the owner, which only an account that is held can say.
 pub(crate) fn is_frequent(request: &Request) -> bool {
-    matches!(
+    let is_frequent = matches!(
         request.command,
         Command::Spend { .. }
             | Command::Reserve { .. }
             | Command::Capture { .. }
             | Command::Release { .. }
             | Command::Extend { .. }
-    )
+    );
+    is_frequent && request.standing.is_none()
 }
 
 /// Operations that are decided one after the other on one account, and written together.
@@ -67,6 +67,8 @@ pub(crate) struct Work {
     pub(crate) from_seq: i64,
     /// Replies to keys that were used before.
     pub(crate) known: BTreeMap<String, KeyedReply>,
+    /// How the owner's subjects are, of the modes that requests ask for.
+    pub(crate) versions: BTreeMap<Option<bool>, i64>,
     pub(crate) entries: Vec<Entry>,
     pub(crate) keyed: Vec<KeyedReply>,
     pub(crate) lots: BTreeSet<LotId>,
@@ -105,6 +107,7 @@ impl Work {
             from_seq: state.account.balance.seq,
             state,
             known: BTreeMap::new(),
+            versions: BTreeMap::new(),
             entries: Vec::new(),
             keyed: Vec::new(),
             lots: BTreeSet::new(),
@@ -132,6 +135,10 @@ impl Work {
                 Err(refusal) => Decided::Refused(refusal),
             };
         }
+        let stands = |asked: Standing| self.versions.get(&asked.livemode) == Some(&asked.version);
+        if request.standing.is_some_and(|asked| !stands(asked)) {
+            return Decided::Refused(Refusal::StandingChanged);
+        }
         match decide(&self.state.account, request, terms.now, &terms.policy) {
             Err(refusal) => Decided::Refused(refusal),
             Ok(outcome) => {
@@ -145,13 +152,13 @@ impl Work {
     }
 
     /// Adds what an operation changes; whether that is anything.
-    fn take(&mut self, outcome: Outcome, now: DateTime<Utc>) -> bool {
+    pub(super) fn take(&mut self, outcome: Outcome, now: DateTime<Utc>) -> bool {
         let changes_balance = outcome.balance != self.state.account.balance;
         outcome.apply(&mut self.state.account);
         // Whole, so that a new kind of row does not compile until it is written here.
         let Outcome {
             expected_seq: _,
-            balance,
+            balance: _,
             entries,
             lots,
             reservations,
@@ -160,7 +167,7 @@ impl Work {
             scheduled,
             unscheduled,
             limits,
-            crossed,
+            notices,
             audit,
             keyed,
             reply: _,
@@ -189,9 +196,8 @@ impl Work {
             self.known.insert(keyed.key.clone(), keyed.clone());
             self.keyed.push(keyed);
         }
-        let notice = crossed.and_then(|level| credits_low(self.key(), level, balance.epoch));
         self.audit.extend(audit.map(|entry| (entry, now)));
-        self.notices.extend(notice.map(|notice| (OutboxEntry::from(notice), now)));
+        self.notices.extend(notices.into_iter().map(|notice| (OutboxEntry::from(notice), now)));
         changes
     }
 

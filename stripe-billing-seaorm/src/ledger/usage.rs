@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, NaiveDate};
-use sea_orm::DatabaseTransaction;
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use stripe_billing_core::StoreError;
 use stripe_billing_core::ledger::{Entry, LedgerKey};
 use stripe_billing_core::store::{Usage, UsageQuery, usage_of};
@@ -71,7 +71,7 @@ async fn roll_account(db: &Db, account: &Behind, limit: u32) -> Result<u32, Stor
     let (mut rolled, mut added) = (account.rolled, 0);
     while added < limit {
         let step = (limit - added).min(MAX_STEP);
-        let entries = entries(db, account.id, rolled, step).await?;
+        let entries = entries(db, db.writer(), account.id, rolled, step).await?;
         let Some(last) = entries.last().map(|entry| entry.seq) else { break };
         if add(db, account.id, rolled, last, &entries).await? {
             added += u32::try_from(entries.len()).unwrap_or(step);
@@ -90,13 +90,20 @@ async fn rolled_to(db: &Db, account: i64) -> Result<i64, StoreError> {
     rows.first().map_or(Ok(0), |row| column(row, 0))
 }
 
-async fn entries(db: &Db, account: i64, after: i64, limit: u32) -> Result<Vec<Entry>, StoreError> {
+/// An account's entries after a number, oldest first.
+pub(super) async fn entries(
+    db: &Db,
+    on: &impl ConnectionTrait,
+    account: i64,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<Entry>, StoreError> {
     let sql = db.render(&format!(
         "SELECT {} FROM {{p}}credit_entries e WHERE e.account_id = ? AND e.seq > ? \
          ORDER BY e.seq LIMIT {limit}",
         row::ENTRY
     ));
-    let rows = db.query(db.writer(), sql, vec![account.into(), after.into()]).await?;
+    let rows = db.query(on, sql, vec![account.into(), after.into()]).await?;
     rows.iter().map(row::read_entry).collect()
 }
 

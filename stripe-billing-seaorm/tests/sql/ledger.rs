@@ -5,10 +5,10 @@ use std::sync::Arc;
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use stripe_billing_core::ErrorKind;
 use stripe_billing_core::ledger::{
-    Account, Answer, Command, Entry, Grant, LedgerKey, LedgerPolicy, Refusal, Request, Scope,
-    verify,
+    Account, Answer, Command, Entry, EntryKind, Grant, LedgerKey, LedgerPolicy, Rebuild, Refusal,
+    Request, Scope, verify,
 };
-use stripe_billing_core::store::{CreditLedger, EntryQuery, LedgerTerms};
+use stripe_billing_core::store::{AuditQuery, CreditLedger, EntryQuery, Inspect, LedgerTerms};
 use stripe_billing_seaorm::SeaOrmStore;
 use tokio::task::JoinSet;
 
@@ -24,6 +24,8 @@ on_every_backend!(
     what_is_refused_of_one_does_not_harm_its_neighbours,
     entries_refuse_to_be_changed,
     rows_that_do_not_add_up_are_refused,
+    an_account_is_made_anew_of_its_entries,
+    of_entries_that_do_not_add_up_nothing_is_made,
     keys_and_accounts_may_be_long,
 );
 
@@ -254,6 +256,66 @@ async fn rows_that_do_not_add_up_are_refused(db: &TestDb) {
         raw.execute_unprepared(sql).await.expect_err(sql);
     }
     verified(&store).await;
+}
+
+fn by_ann() -> Rebuild {
+    let reason = "the balance was changed by hand".to_owned();
+    Rebuild { actor: "ann".to_owned(), reason, now: start() }
+}
+
+/// Balance and lots that somebody changed are set right, with an entry and a line of the audit log,
+/// and whoever kept the account in memory finds out.
+async fn an_account_is_made_anew_of_its_entries(db: &TestDb) {
+    let Some(raw) = db.raw().await else { return };
+    let store = db.store().await;
+    grant(&store, "g", 100).await;
+    grant(&store, "h", 10).await;
+    execute(&store, spend("s", 30)).await.unwrap();
+    let (right, _) = verified(&store).await;
+    for sql in [
+        "UPDATE billing_credit_accounts SET available = available + 5, seq = 1, written_off = 2",
+        "UPDATE billing_credit_lots SET remaining = remaining - 7, consumed = consumed + 7 \
+         WHERE grant_key = 'g'",
+    ] {
+        raw.execute_unprepared(sql).await.unwrap();
+    }
+    let differences = store.rebuild(&key(), &by_ann()).await.unwrap().unwrap();
+    let told: Vec<_> =
+        differences.iter().map(|one| (one.place.as_str(), one.recounted, one.stored)).collect();
+    assert_eq!(
+        told,
+        [
+            ("seq", 3, 1),
+            ("available", 80, 85),
+            ("written off", 0, 2),
+            ("lot 1 remaining", 70, 63),
+            ("lot 1 consumed", 30, 37),
+        ]
+    );
+    let (account, entries) = verified(&store).await;
+    assert_eq!(account.lots, right.lots);
+    assert_eq!((account.balance.available, account.balance.written_off), (80, 0));
+    let last = entries.last().unwrap();
+    assert_eq!((last.seq, last.kind, last.actor.as_deref()), (4, EntryKind::Repair, Some("ann")));
+    let query = AuditQuery { limit: 1, ..AuditQuery::default() };
+    let line = store.audit(&query).await.unwrap().remove(0).entry;
+    assert_eq!((line.action.as_str(), line.actor.as_str()), ("credits.rebuilt", "ann"));
+    assert_eq!(line.before.as_deref(), Some("85 available, 0 owed"));
+    assert_eq!(store.rebuild(&key(), &by_ann()).await.unwrap(), Ok(vec![]));
+    execute(&store, spend("all", 80)).await.unwrap();
+    verified(&store).await;
+}
+
+async fn of_entries_that_do_not_add_up_nothing_is_made(db: &TestDb) {
+    let Some(raw) = db.raw().await else { return };
+    let store = db.store().await;
+    grant(&store, "g", 100).await;
+    raw.execute_unprepared("UPDATE billing_credit_accounts SET available = 5").await.unwrap();
+    raw.execute_unprepared("DELETE FROM billing_credit_lots").await.unwrap();
+    let refused = store.rebuild(&key(), &by_ann()).await.unwrap().unwrap_err();
+    assert!(refused.to_string().contains("a lot that is not there"), "{refused}");
+    let account = store.account(&key(), Scope::All).await.unwrap().unwrap();
+    assert_eq!((account.balance.available, account.balance.seq), (5, 1));
 }
 
 async fn keys_and_accounts_may_be_long(db: &TestDb) {

@@ -8,8 +8,10 @@
 
 mod commit;
 mod conformance;
+mod hammer;
 mod inspect;
 mod intake;
+mod killed;
 mod ledger;
 mod queue;
 mod schema;

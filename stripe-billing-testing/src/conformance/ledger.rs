@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use stripe_billing_core::ledger::{
-    Answer, Command, Grant, LedgerKey, LotId, Refusal, Reply, Request, Scope,
+    Answer, Command, Grant, LedgerKey, LotId, Refusal, Reply, Request, Scope, Window,
 };
 use stripe_billing_core::store::Store;
 
@@ -120,6 +120,28 @@ pub async fn credit_ledger_1_a_node_never_answers_from_the_past(fixture: &Fixtur
     assert_eq!(execute(node, &key, &none).await, Err(Refusal::UnknownReservation));
 }
 
+/// What changes an account without an entry is known to the other node, too.
+pub async fn credit_ledger_1_a_limit_that_another_node_set_is_kept(fixture: &Fixture) {
+    let (node, other) = (fixture.node(), fixture.other());
+    let key = Bench::new(fixture).key;
+    execute(node, &key, &grant("g", 100)).await.expect("granted");
+    let limit = |max| {
+        let (member, window) = ("m".to_owned(), Window::Month);
+        Request::from(Command::SetLimit { member, feature: None, window, max })
+    };
+    execute(node, &key, &limit(50)).await.expect("set");
+    // It spends often enough to keep the account.
+    for n in 0..3 {
+        execute(node, &key, &spend(&format!("warm-{n}"), 1).by("m")).await.expect("spent");
+    }
+    execute(other, &key, &limit(5)).await.expect("set");
+    execute(node, &key, &spend("a", 2).by("m")).await.expect("within it");
+    let refused = execute(node, &key, &spend("b", 1).by("m")).await.expect_err("beyond it");
+    assert_eq!(refused.code(), "member_limit");
+    execute(other, &key, &limit(7)).await.expect("set");
+    execute(node, &key, &spend("b", 2).by("m")).await.expect("within the new one");
+}
+
 /// Simultaneous uses of one key are one operation, whoever asks.
 pub async fn credit_ledger_2_a_key_that_races_is_used_once(fixture: &Fixture) {
     let mut bench = Bench::new(fixture);
@@ -193,7 +215,7 @@ pub async fn credit_ledger_2_keys_are_compared_exactly(fixture: &Fixture) {
         let limit = Command::SetLimit {
             member: id.to_owned(),
             feature: Some(id.to_owned()),
-            window: stripe_billing_core::ledger::Window::Day,
+            window: Window::Day,
             max: 10,
         };
         bench.reply(limit).await;

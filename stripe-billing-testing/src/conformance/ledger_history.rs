@@ -6,11 +6,11 @@ use std::sync::Arc;
 use stripe_billing_core::AccountKey;
 use stripe_billing_core::changes::{Message, OutboxEntry};
 use stripe_billing_core::ledger::{
-    Command, EntryKind, Grant, LedgerKey, LedgerPolicy, Level, Refusal, Request,
+    Command, EntryKind, Grant, LedgerKey, LedgerPolicy, Level, Rebuild, Refusal, Request, Scope,
 };
-use stripe_billing_core::notice::{NoticeKind, credits_low};
+use stripe_billing_core::notice::{NoticeKind, credits_low, credits_subject};
 use stripe_billing_core::store::{
-    EntryPage, EntryQuery, LedgerTerms, Store, Usage, UsageQuery, usage_of,
+    Delivery, EntryPage, EntryQuery, LedgerTerms, Store, Usage, UsageQuery, usage_of,
 };
 
 use super::Fixture;
@@ -199,6 +199,31 @@ pub async fn credit_ledger_7_a_low_balance_is_told(fixture: &Fixture) {
     }
 }
 
+/// Paid credits that are about to expire are told in the outbox when the account is swept, and make it
+/// due for that.
+pub async fn credit_ledger_7_what_is_about_to_expire_is_told(fixture: &Fixture) {
+    let store = fixture.node().as_ref();
+    let mut bench = Bench::new(fixture);
+    bench.grant(Grant::new("g", 100).until(t(10 * DAY))).await;
+    let due = async |now| store.due(t(now), 9).await.expect("due").len();
+    for (days, word) in [(3, 7), (9, 1)] {
+        assert_eq!((due(days * DAY - 1).await, due(days * DAY).await), (0, 1));
+        for _ in 0..2 {
+            bench.at(days * DAY).sweep().await;
+        }
+        assert_eq!(due(days * DAY).await, 0);
+        let told = store.claim_outbox(&claiming(9, t(days * DAY))).await.expect("claim");
+        let key = &bench.key;
+        let expected =
+            format!("notice:credits_expiring:{}:{}:1:{word}", key.owner.account, key.unit.0);
+        assert_eq!(keys(&told), [expected]);
+        assert_eq!(told[0].subject, credits_subject(key));
+        let leases: Vec<_> = told.into_iter().map(|entry| entry.lease).collect();
+        let settled = store.settle_outbox(&leases, &Delivery::Done, t(days * DAY)).await;
+        assert_eq!(settled.expect("settle_outbox"), 1);
+    }
+}
+
 /// Simultaneous spends that make a balance low tell it once.
 pub async fn credit_ledger_7_a_low_balance_that_races_is_told_once(fixture: &Fixture) {
     let mut policy = LedgerPolicy::default();
@@ -276,6 +301,24 @@ pub async fn credit_ledger_8_usage_is_rolled_up_once(fixture: &Fixture) {
     assert!(usage(store, &all).await.is_empty());
     while store.roll_up(100).await.expect("roll_up") > 0 {}
     assert_eq!(usage(store, &all).await, expected);
+}
+
+/// Of an account that is right nothing is rebuilt, and of one that is not there nothing is made.
+pub async fn credit_ledger_11_a_sound_account_stays_as_it_is(fixture: &Fixture) {
+    let mut bench = Bench::new(fixture);
+    bench.grant(Grant::new("g", 50).until(t(DAY))).await;
+    bench.reply(spend("s", 7)).await;
+    let by = Rebuild { actor: "ann".to_owned(), reason: "to see".to_owned(), now: t(1) };
+    let before = bench.account().clone();
+    let found = fixture.other().rebuild(&bench.key, &by).await.expect("rebuild");
+    assert_eq!(found, Ok(vec![]));
+    bench.refresh().await;
+    assert_eq!((bench.account(), bench.entries().len()), (&before, 2));
+    let nobody = LedgerKey::new("nobody", "credits");
+    let found = fixture.node().rebuild(&nobody, &by).await.expect("rebuild");
+    assert_eq!(found, Err(Refusal::UnknownAccount));
+    assert_eq!(fixture.node().account(&nobody, Scope::All).await.expect("account"), None);
+    assert_eq!(fixture.node().ledger_keys(None, 9).await.expect("ledger_keys").len(), 1);
 }
 
 /// Nodes that roll up at once count no entry twice, while others spend.

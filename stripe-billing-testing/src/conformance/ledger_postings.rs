@@ -1,7 +1,7 @@
 //! `CreditLedger` clause 9: operations that follow from an event.
 
 use stripe_billing_core::changes::{Changes, Effects, Settlement};
-use stripe_billing_core::ledger::{Account, Command, Grant, LedgerKey, Request, Scope};
+use stripe_billing_core::ledger::{Account, Command, Grant, LedgerKey, Request, Scope, Standing};
 use stripe_billing_core::store::{Commit, EntryQuery, LedgerPosting, Settled, Store};
 
 use super::Fixture;
@@ -58,6 +58,41 @@ pub async fn credit_ledger_9_postings_are_executed_with_the_commit(fixture: &Fix
     assert!(entries.iter().all(|entry| entry.recorded_at == at(1)));
     assert!(entries.iter().all(|entry| entry.actor.as_deref() == Some("stripe:evt_1")));
     assert_eq!(load(other, &subject("cus_1")).await.version, 1);
+}
+
+/// What asks for a state of the owner is done in that state only, as it is committed, whichever node
+/// changed it; a repetition is answered in any.
+pub async fn credit_ledger_12_a_standing_that_changed_refuses(fixture: &Fixture) {
+    let (store, other) = (fixture.node().as_ref(), fixture.other().as_ref());
+    let standing = |version, livemode| Some(Standing { version, livemode });
+    let spend = async |id: &str, standing| {
+        let mut request = Request::from(Command::Spend { key: id.to_owned(), amount: 1 });
+        request.standing = standing;
+        let done = store.execute(&account("acme"), &request, &terms(at(1))).await.expect("execute");
+        done.map(|answer| answer.replayed).map_err(|refusal| refusal.code())
+    };
+    let refused = Err("standing_changed");
+    let grant = Command::Grant(Grant::new("g", 100)).into();
+    let granted = store.execute(&account("acme"), &grant, &terms(at(1))).await.expect("execute");
+    granted.expect("granted");
+    assert_eq!(spend("early", standing(1, None)).await, refused);
+    assert_eq!(spend("none", standing(0, None)).await, Ok(false), "nothing is known of it yet");
+
+    for (n, subject) in [(1, subject("cus_1")), (2, subject("cus_2"))] {
+        let held = take(other, &format!("evt_{n}"), at(0)).await;
+        let mut linked = changes(&subject, 0, at(1));
+        linked.account = Some("acme".to_owned());
+        assert_eq!(other.commit(&held.lease, &linked).await.expect("commit"), Commit::Done);
+        let version = i64::from(n);
+        assert_eq!(spend(&format!("old-{n}"), standing(version - 1, None)).await, refused);
+        assert_eq!(spend(&format!("new-{n}"), standing(version, None)).await, Ok(false));
+    }
+    let mode = Some(subject("cus_1").tenant.livemode);
+    assert_eq!(spend("mode", standing(2, mode)).await, Ok(false));
+    assert_eq!(spend("elsewhere", standing(2, mode.map(|mode| !mode))).await, refused);
+    assert_eq!(spend("new-1", standing(1, None)).await, Ok(true), "it was answered before");
+    assert_eq!(spend("plain", None).await, Ok(false));
+    assert_eq!(available(other, "acme").await, Some(95));
 }
 
 /// A commit that is a conflict, or whose lease is lost, executes none.

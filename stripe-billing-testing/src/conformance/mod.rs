@@ -299,6 +299,7 @@ macro_rules! store_conformance {
                 credit_ledger_1_an_account_begins_once,
                 credit_ledger_1_nodes_interleave_on_one_account,
                 credit_ledger_1_a_node_never_answers_from_the_past,
+                credit_ledger_1_a_limit_that_another_node_set_is_kept,
                 credit_ledger_2_a_key_that_races_is_used_once,
                 credit_ledger_2_a_repetition_is_answered_and_writes_nothing,
                 credit_ledger_2_a_repetition_does_not_harm_its_neighbours,
@@ -315,14 +316,17 @@ macro_rules! store_conformance {
                 credit_ledger_6_all_accounts_are_read_in_pages,
                 credit_ledger_7_a_low_balance_is_told,
                 credit_ledger_7_a_low_balance_that_races_is_told_once,
+                credit_ledger_7_what_is_about_to_expire_is_told,
                 credit_ledger_8_usage_is_rolled_up_once,
                 credit_ledger_8_usage_that_races_is_rolled_up_once,
+                credit_ledger_11_a_sound_account_stays_as_it_is,
             ];
             ledger_postings: [
                 credit_ledger_9_postings_are_executed_with_the_commit,
                 credit_ledger_9_without_the_commit_nothing_is_posted,
                 credit_ledger_9_a_refused_posting_is_skipped,
                 credit_ledger_9_a_posting_happens_once,
+                credit_ledger_12_a_standing_that_changed_refuses,
                 credit_ledger_9_a_settlement_posts_too,
                 credit_ledger_9_commits_on_the_same_accounts_do_not_lock_up,
             ];

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use stripe_billing_core::changes::{Changes, Effects, Settlement};
-use stripe_billing_core::ledger::{Account, Answer, Entry, LedgerKey, Refusal, Request, Scope};
+use stripe_billing_core::ledger::{
+    Account, Answer, Entry, LedgerKey, Rebuild, Recounted, Refusal, Request, Scope,
+};
 use stripe_billing_core::queue::{ClaimRequest, Lease};
 use stripe_billing_core::state::Subject;
 use stripe_billing_core::store::{
@@ -241,6 +243,14 @@ impl CreditLedger for Counted {
 
     async fn roll_up(&self, limit: u32) -> Result<u64, StoreError> {
         self.store.roll_up(limit).await
+    }
+
+    async fn rebuild(
+        &self,
+        key: &LedgerKey,
+        by: &Rebuild,
+    ) -> Result<Result<Vec<Recounted>, Refusal>, StoreError> {
+        self.store.rebuild(key, by).await
     }
 
     async fn rebuild_usage(&self, key: &LedgerKey) -> Result<(), StoreError> {

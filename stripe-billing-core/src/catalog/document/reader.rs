@@ -250,6 +250,19 @@ impl<'r> Reader<'r> {
         amounts
     }
 
+    pub(super) fn words<W: Word + Default>(
+        &mut self,
+        entry: &Entry<'_, '_>,
+    ) -> BTreeMap<String, W> {
+        let mut words = BTreeMap::new();
+        if let Some(table) = self.table(entry, "a table, such as { name = \"word\" }") {
+            for entry in self.entries(&entry.path, table) {
+                words.insert(entry.key.to_owned(), self.word(&entry, W::default()));
+            }
+        }
+        words
+    }
+
     pub(super) fn word<W: Word>(&mut self, entry: &Entry<'_, '_>, otherwise: W) -> W {
         let Some(written) = self.string(entry) else {
             return otherwise;

@@ -17,6 +17,7 @@ const POLICY: &[&str] = &[
     "renewal_grace",
     "upgrade_credits",
     "credits_low",
+    "credits_from",
 ];
 const PLAN: &[&str] =
     &["name", "features", "limits", "trial_days", "trial_credits", "rollover", "price"];
@@ -118,6 +119,7 @@ fn policy(reader: &mut Reader<'_>, entry: &Entry<'_, '_>, policy: &mut Policy) {
                 policy.upgrade_credits = reader.word(&entry, policy.upgrade_credits);
             }
             "credits_low" => policy.credits_low = reader.amounts(&entry),
+            "credits_from" => policy.credits_from = reader.words(&entry),
             _ => reader.unknown(&entry, POLICY, None),
         }
     }

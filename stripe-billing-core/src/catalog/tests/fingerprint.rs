@@ -45,6 +45,7 @@ fn it_does_not_depend_on_order_or_formatting() {
         [policy]
         connected_accounts = "separate"
         credits_low.tokens = 100
+        credits_from.api = "team"
         renewal_grace = "720m"
         upgrade_credits = "prorated"
         credit_residual = "write_off"
@@ -66,7 +67,7 @@ fn it_is_the_same_in_every_process_and_version() {
     assert_eq!(fingerprint(FULL), fingerprint(FULL));
     assert_eq!(
         fingerprint(FULL),
-        "8720011d8f21386eb879db4f4b390dede29eae7429a7c5205153bbe27c4f19bc"
+        "ed83d337d4732df9c1222483a4c08b0cc3feb46069a6a31eb454947a72c35b57"
     );
 }
 
@@ -79,6 +80,7 @@ fn every_change_of_meaning_changes_it() {
         ("\"1d12h\"", "\"1d13h\""),
         ("\"12h\"", "\"13h\""),
         ("credits_low = { tokens = 100 }", "credits_low = { tokens = 101 }"),
+        ("credits_from = { api = \"team\" }", "credits_from = { api = \"member\" }"),
         ("rollover = { tokens = 200 }", ""),
         ("\"prorated\"", "\"at_renewal\""),
         ("credits_monthly = true", ""),
