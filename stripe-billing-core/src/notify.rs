@@ -2,6 +2,7 @@ use std::error::Error;
 use std::fmt;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 
 use crate::domain::DomainEvent;
 use crate::keys::SubjectKey;
@@ -62,6 +63,13 @@ pub struct Fact {
     pub event: DomainEvent,
 }
 
+impl Fact {
+    /// A fact on its way, as [`Billing`](crate::Billing) makes it; for tests of handlers.
+    pub fn new(subject: SubjectKey, account: impl Into<String>, event: DomainEvent) -> Self {
+        Self { key: event.key(), subject, account: account.into(), event }
+    }
+}
+
 /// The app's own handler of facts.
 ///
 /// Clauses: it is called at least once for each fact, in no order, with the same key every time;
@@ -88,23 +96,36 @@ pub trait UnhandledEvents: fmt::Debug + Send + Sync + 'static {
 #[derive(Debug)]
 pub struct NotifyError {
     retryable: bool,
+    retry_after: Option<TimeDelta>,
     source: Box<dyn Error + Send + Sync>,
 }
 
 impl NotifyError {
     /// A failure that may pass: tried again with back-off.
     pub fn transient(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { retryable: true, source: source.into() }
+        Self { retryable: true, retry_after: None, source: source.into() }
     }
 
     /// A failure that no retry helps.
     pub fn permanent(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { retryable: false, source: source.into() }
+        Self { retryable: false, retry_after: None, source: source.into() }
+    }
+
+    /// The same, not to be tried again before so much time has passed: what the other side asked
+    /// for. The back-off may wait longer.
+    pub fn after(mut self, wait: TimeDelta) -> Self {
+        self.retry_after = Some(wait);
+        self
     }
 
     /// Whether trying again may help.
     pub fn is_retryable(&self) -> bool {
         self.retryable
+    }
+
+    /// How long to wait at least, where the other side said so.
+    pub fn retry_after(&self) -> Option<TimeDelta> {
+        self.retry_after
     }
 }
 

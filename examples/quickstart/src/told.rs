@@ -9,6 +9,7 @@ use stripe_billing_core::notice::NoticeKind;
 use stripe_billing_core::{
     DomainEvent, EventHandler, Fact, LogNotifier, Notification, Notifier, NotifyError,
 };
+use stripe_billing_hooks::Hooks;
 
 use crate::money::money;
 
@@ -63,6 +64,24 @@ impl EventHandler for Told {
         let line = Line { words: fact_in_words(&fact.event), is_notice: false };
         self.remember(Entry { key: fact.key.clone(), account: fact.account.clone(), line });
         Ok(())
+    }
+}
+
+/// Remembers facts, and posts them where the configuration says so.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) told: Told,
+    pub(crate) hooks: Option<Hooks>,
+}
+
+#[async_trait]
+impl EventHandler for Facts {
+    async fn handle(&self, fact: &Fact) -> Result<(), NotifyError> {
+        self.told.handle(fact).await?;
+        match &self.hooks {
+            Some(hooks) => hooks.handle(fact).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -97,7 +97,12 @@ impl Billing {
             return Ok(Delivery::Done);
         };
         if error.is_retryable() {
-            return Ok(self.retry(claimed, NOTIFIER_FAILED, &error.to_string()));
+            let mut delivery = self.retry(claimed, NOTIFIER_FAILED, &error.to_string());
+            if let (Delivery::Retry { due, .. }, Some(wait)) = (&mut delivery, error.retry_after())
+            {
+                *due = (*due).max(self.inner.clock.now() + wait);
+            }
+            return Ok(delivery);
         }
         tracing::error!(key = claimed.entry.key, "a message is given up: {error}");
         let failure = Failure::new(ErrorClass::Permanent, NOTIFIER_FAILED, error.to_string());
