@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::Policy;
+use crate::dunning;
 use crate::keys::{AccountKey, SubjectKey, Tenant};
 use crate::ledger::{LedgerKey, Level};
 use crate::state::{
@@ -61,6 +63,10 @@ words! {
         PlanChanged = "plan_changed",
         /// A subscription is about to renew.
         RenewalUpcoming = "renewal_upcoming",
+        /// A renewal still waits to be paid, days after it failed.
+        PaymentReminder = "payment_reminder",
+        /// Access is about to end because a renewal is not paid.
+        PaymentFinalNotice = "payment_final_notice",
         /// For operators: a ticket was opened.
         TicketOpened = "ticket_opened",
         /// For operators: evidence for a dispute is due soon.
@@ -73,6 +79,12 @@ words! {
 }
 
 impl NoticeKind {
+    /// Whether it follows a failed payment by days. What was due when its case became known is not
+    /// told: the first word is, at that time.
+    pub(crate) fn is_dunning(self) -> bool {
+        matches!(self, Self::PaymentReminder | Self::PaymentFinalNotice)
+    }
+
     /// Whether it is for operators, and not for the customer.
     pub fn is_internal(self) -> bool {
         matches!(
@@ -125,9 +137,9 @@ impl Notice {
     }
 
     /// Whether it is true of the subject at a time. What is about no record of Stripe's stays true.
-    pub fn holds(&self, subject: &Subject, now: DateTime<Utc>) -> bool {
+    pub fn holds(&self, subject: &Subject, policy: &Policy, now: DateTime<Utc>) -> bool {
         let Some(object) = &self.object else { return true };
-        notices(subject, object, now).iter().any(|due| due.notice == *self)
+        notices(subject, object, policy, now).iter().any(|due| due.notice == *self)
     }
 }
 
@@ -140,11 +152,20 @@ pub(crate) struct Due {
 }
 
 /// What there is to tell about a record at a time: a pure function of what is known.
-pub(crate) fn notices(subject: &Subject, object: &ObjectRef, now: DateTime<Utc>) -> Vec<Due> {
+pub(crate) fn notices(
+    subject: &Subject,
+    object: &ObjectRef,
+    policy: &Policy,
+    now: DateTime<Utc>,
+) -> Vec<Due> {
     let mut told = Vec::new();
     match subject.records.get(object) {
         Some(Record::Subscription(record)) => of_subscription(record, object, now, &mut told),
-        Some(Record::Invoice(record)) => of_invoice(record, object, &mut told),
+        Some(Record::Invoice(record)) => {
+            of_invoice(record, object, &mut told);
+            let at_once = told.into_iter().map(|notice| Due { notice, at: now });
+            return at_once.chain(dunning::notices(subject, object, policy, now)).collect();
+        }
         Some(Record::CheckoutSession(record)) => {
             let paid = record.latest().filter(|view| view.is_fulfilled() && view.invoice.is_none());
             if let Some(view) = paid

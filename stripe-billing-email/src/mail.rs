@@ -75,6 +75,8 @@ impl Ids {
         let Notice { kind, object, detail } = &notification.notice;
         let root = match kind {
             NoticeKind::PaymentFailed
+            | NoticeKind::PaymentReminder
+            | NoticeKind::PaymentFinalNotice
             | NoticeKind::PaymentRecovered
             | NoticeKind::ActionRequired => Notice {
                 kind: NoticeKind::PaymentFailed,

@@ -135,6 +135,8 @@ fn notice_in_words(kind: NoticeKind) -> &'static str {
     match kind {
         NoticeKind::Receipt => "Your receipt",
         NoticeKind::PaymentFailed => "Your payment failed",
+        NoticeKind::PaymentReminder => "Your payment is still open",
+        NoticeKind::PaymentFinalNotice => "Your access is about to end",
         NoticeKind::PaymentRecovered => "Your payment went through",
         NoticeKind::ActionRequired => "Please confirm your payment",
         NoticeKind::Refund => "Your refund",

@@ -69,6 +69,8 @@ where
 /// | `GET /accounts/{account}/ledger?unit=&limit=&after=&format=` | `{"entries": [..], "next"}`, the newest first; with `format=csv` a table |
 /// | `POST /accounts/{account}/credits` `{"unit", "amount" or "forgive", "expires_at", "reason", "request_id"}` | grants credits, takes them (`amount` below zero), or forgives debt; once per request id |
 /// | `GET /tickets?status=&customer=&limit=&after=` | `{"tickets": [..], "next"}`, the newest first |
+/// | `GET /dunning?limit=&after=` | [`DunningPage`](stripe_billing_core::DunningPage): renewals that failed and what is done about them, by their last attempt; `limit` counts attempts |
+/// | `GET /dunning/figures?days=` | [`DunningFigures`](stripe_billing_core::DunningFigures): at risk, recovered and lost in the last days, 30 unless given |
 /// | `GET /audit?customer=&limit=&after=` | `{"audit": [..], "next"}`, the newest first |
 /// | `POST /customers/{id}/link` `{"account", "request_id"}` | 202: the customer belongs to that account, whatever its metadata say; once per request id |
 /// | `POST /customers/{id}/erase` `{}` | `{"events"}`: what was received about the customer is forgotten |
@@ -112,6 +114,8 @@ pub fn operator(billing: Billing, authorize: impl Authorize) -> Router {
         .route("/accounts/{account}/ledger", get(ledger::entries))
         .route("/accounts/{account}/credits", post(ledger::correct))
         .route("/tickets", get(list::tickets))
+        .route("/dunning", get(list::dunning))
+        .route("/dunning/figures", get(list::dunning_figures))
         .route("/audit", get(list::audit))
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())

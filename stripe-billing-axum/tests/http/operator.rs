@@ -457,3 +457,32 @@ async fn a_replay_is_dry_unless_it_is_said_and_an_erased_customer_has_nothing_to
     let form = app.operate_form("/customers/cus_1/erase").await;
     assert_eq!(form.status, 415, "another site's form is refused");
 }
+
+#[tokio::test]
+async fn renewals_that_failed_are_listed_with_what_is_done_about_them() {
+    let app = app();
+    let invoice = json!({"id": "in_1", "object": "invoice", "customer": "cus_1", "status": "open",
+        "billing_reason": "subscription_cycle", "amount_due": 1_900, "amount_remaining": 1_900,
+        "currency": "usd", "attempt_count": 1,
+        "parent": {"subscription_details": {"subscription": "sub_1", "metadata": {}}}});
+    let events = [
+        ("customer.subscription.updated", subscription("past_due", &json!({}))),
+        ("invoice.payment_failed", invoice),
+    ];
+    tell(&app, &events).await;
+    let page = app.operator("/dunning?limit=10").await.body;
+    assert_eq!(page["next"], Value::Null);
+    let case = &page["cases"][0];
+    let expected = json!({"invoice": "in_1", "customer": "cus_1", "account": "ada",
+        "livemode": false, "stripe_account": null, "state": "active", "class": "soft",
+        "amount": 1_900, "currency": "usd", "attempts": 1, "step": 0, "reason": null});
+    for (field, value) in expected.as_object().unwrap() {
+        assert_eq!(case.get(field), Some(value), "{field}");
+    }
+    assert_eq!(case["steps"].as_array().unwrap().len(), 4);
+    let figures = app.operator("/dunning/figures?days=7").await.body;
+    assert_eq!(figures["complete"], true);
+    assert_eq!(figures["figures"][0]["at_risk"], 1_900);
+    assert_eq!(app.operator("/dunning/figures?days=0").await.body["code"], "invalid_query");
+    assert_eq!(app.operator("/dunning?status=active").await.body["code"], "invalid_query");
+}

@@ -52,6 +52,10 @@ pub struct Policy {
     pub upgrade_credits: UpgradeCredits,
     /// From which balance on credits are low, by unit. A unit that is not here never warns.
     pub credits_low: BTreeMap<String, i64>,
+    /// Whether customers are reminded of renewals that failed. Default [`Dunning::Standard`].
+    pub dunning: Dunning,
+    /// On which days after the first failed attempt; ascending. Default 3, 7 and 12.
+    pub dunning_days: Vec<u16>,
 }
 
 impl Default for Policy {
@@ -65,6 +69,8 @@ impl Default for Policy {
             renewal_grace: TimeDelta::hours(72),
             upgrade_credits: UpgradeCredits::default(),
             credits_low: BTreeMap::new(),
+            dunning: Dunning::default(),
+            dunning_days: vec![3, 7, 12],
         }
     }
 }
@@ -136,6 +142,15 @@ words! {
         /// Its share of the rest of the period, once its invoice is paid; never more in a period than
         /// its parts entitle to, however often the plan goes up and down.
         Prorated = "prorated",
+    }
+
+    /// Whether customers are reminded of renewals that failed.
+    Dunning {
+        /// On the policy's days, and once before access ends.
+        #[default]
+        Standard = "standard",
+        /// They are told of each failed attempt, and of nothing else.
+        Off = "off",
     }
 
     /// What happens to events of connected accounts (Stripe Connect).

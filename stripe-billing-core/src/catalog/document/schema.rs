@@ -17,6 +17,8 @@ const POLICY: &[&str] = &[
     "renewal_grace",
     "upgrade_credits",
     "credits_low",
+    "dunning",
+    "dunning_days",
 ];
 const PLAN: &[&str] =
     &["name", "features", "limits", "trial_days", "trial_credits", "rollover", "price"];
@@ -118,6 +120,8 @@ fn policy(reader: &mut Reader<'_>, entry: &Entry<'_, '_>, policy: &mut Policy) {
                 policy.upgrade_credits = reader.word(&entry, policy.upgrade_credits);
             }
             "credits_low" => policy.credits_low = reader.amounts(&entry),
+            "dunning" => policy.dunning = reader.word(&entry, policy.dunning),
+            "dunning_days" => policy.dunning_days = reader.days(&entry),
             _ => reader.unknown(&entry, POLICY, None),
         }
     }

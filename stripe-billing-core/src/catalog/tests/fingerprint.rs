@@ -44,6 +44,8 @@ fn it_does_not_depend_on_order_or_formatting() {
         id = "price_team_monthly"
         [policy]
         connected_accounts = "separate"
+        dunning_days = [2, 9]
+        dunning = "off"
         credits_low.tokens = 100
         renewal_grace = "720m"
         upgrade_credits = "prorated"
@@ -66,7 +68,7 @@ fn it_is_the_same_in_every_process_and_version() {
     assert_eq!(fingerprint(FULL), fingerprint(FULL));
     assert_eq!(
         fingerprint(FULL),
-        "8720011d8f21386eb879db4f4b390dede29eae7429a7c5205153bbe27c4f19bc"
+        "faf1f45f9afae81b3cf599888a26cd3a83427c1e6a103874d3e450df67f4b13b"
     );
 }
 
@@ -78,6 +80,8 @@ fn every_change_of_meaning_changes_it() {
         ("\"bundle\"", "\"pack_id\""),
         ("\"1d12h\"", "\"1d13h\""),
         ("\"12h\"", "\"13h\""),
+        ("dunning = \"off\"", "dunning = \"standard\""),
+        ("[2, 9]", "[2, 10]"),
         ("credits_low = { tokens = 100 }", "credits_low = { tokens = 101 }"),
         ("rollover = { tokens = 200 }", ""),
         ("\"prorated\"", "\"at_renewal\""),

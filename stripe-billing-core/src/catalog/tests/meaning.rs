@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 
 use crate::catalog::{
-    Catalog, ConnectedAccounts, CreditResidual, Link, OnDispute, OnFullRefund, Pack, Period,
-    PeriodUnit, Plan, PlanPrice, Policy, UpgradeCredits,
+    Catalog, ConnectedAccounts, CreditResidual, Dunning, Link, OnDispute, OnFullRefund, Pack,
+    Period, PeriodUnit, Plan, PlanPrice, Policy, UpgradeCredits,
 };
 
 /// Uses every key there is.
@@ -22,6 +22,8 @@ connected_accounts = "separate"
 renewal_grace = "12h"
 upgrade_credits = "prorated"
 credits_low = { tokens = 100 }
+dunning = "off"
+dunning_days = [2, 9]
 
 [plan.team]
 name = "Team & friends"
@@ -78,6 +80,8 @@ fn full_in_code() -> Catalog {
             renewal_grace: TimeDelta::hours(12),
             upgrade_credits: UpgradeCredits::Prorated,
             credits_low: [("tokens".to_owned(), 100)].into(),
+            dunning: Dunning::Off,
+            dunning_days: vec![2, 9],
         })
         .plan(
             Plan::new("team")
