@@ -1,6 +1,7 @@
 //! The command line, read.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
@@ -16,6 +17,7 @@ USAGE: billing-ops COMMAND [OPTIONS]
   ledger reconcile              compare with what was paid, and with Stripe where a key is set; exit code 1
                                 if anything differs
   events replay [--apply]       what deciding on stored events again would change; with --apply, do it
+  mail preview --out DIR        every mail in every language, as HTML and text; needs no database
   stats                         counts and ages of the queues
 
 OPTIONS
@@ -24,6 +26,8 @@ OPTIONS
   --livemode BOOL    live or test mode
   --status S, --type T, --customer C, --limit N
                      which events to replay
+  --out DIR          where mails are written
+  --templates DIR    the app's own messages and templates for them
   --json             machine-readable output
 
 ENVIRONMENT
@@ -45,6 +49,14 @@ pub(crate) enum Command {
     Export(Place),
     Replay(Replay),
     Stats,
+    Mails(Mails),
+}
+
+/// Where mails are written, and with which templates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mails {
+    pub(crate) out: PathBuf,
+    pub(crate) templates: Option<PathBuf>,
 }
 
 /// One ledger account.
@@ -78,6 +90,8 @@ pub(crate) enum Mistake {
     Syntax(#[from] lexopt::Error),
     #[error("`{0}` is no command")]
     Unknown(String),
+    #[error("--out is needed: the folder to write to")]
+    NoFolder,
     #[error("--account is needed: the app's id of the account")]
     NoAccount,
 }
@@ -86,6 +100,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, 
     let mut parser = lexopt::Parser::from_args(args);
     let (mut words, mut json) = (Vec::new(), false);
     let (mut place, mut replay) = (Place::default(), Replay::default());
+    let mut mails = Mails::default();
     while let Some(arg) = parser.next()? {
         match arg {
             Short('h') | Long("help") => return Ok(Parsed::Help),
@@ -98,6 +113,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, 
             Long("type") => replay.event_type = Some(parser.value()?.string()?),
             Long("customer") => replay.customer = Some(parser.value()?.string()?),
             Long("limit") => replay.limit = Some(parser.value()?.parse()?),
+            Long("out") => mails.out = parser.value()?.into(),
+            Long("templates") => mails.templates = Some(parser.value()?.into()),
             Value(word) => words.push(word.string()?),
             other => return Err(other.unexpected().into()),
         }
@@ -114,6 +131,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, 
         ["ledger", "export"] => Command::Export(place()?),
         ["events", "replay"] => Command::Replay(replay),
         ["stats"] => Command::Stats,
+        ["mail", "preview"] if mails.out.as_os_str().is_empty() => return Err(Mistake::NoFolder),
+        ["mail", "preview"] => Command::Mails(mails),
         other => return Err(Mistake::Unknown(other.join(" "))),
     };
     Ok(Parsed::Run { command, json })
@@ -146,6 +165,7 @@ mod tests {
         let told = |line: &str| parsed(line).expect_err(line).to_string();
         assert_eq!(told("ledger vrify"), "`ledger vrify` is no command");
         assert!(told("ledger explain").contains("--account"));
+        assert!(told("mail preview").contains("--out"));
         assert!(told("stats --what").contains("--what"));
         assert!(told("events replay --limit many").contains("many"));
     }

@@ -80,6 +80,7 @@ pub(crate) async fn run(billing: &Billing, command: &Command, json: bool) -> Res
             Ok(true)
         }
         Command::Replay(replay) => self::replay(billing, replay, json).await,
+        Command::Mails(mails) => crate::mails::preview(mails, json),
         Command::Stats => {
             let stats = billing.store().stats(billing.clock().now()).await?;
             println!("{}", serde_json::to_string_pretty(&stats)?);
