@@ -30,6 +30,10 @@ pub use details::{
 const CARD_NOTICE: TimeDelta = TimeDelta::days(31);
 /// How long before evidence is due it is told again.
 const DEADLINE_NOTICE: TimeDelta = TimeDelta::hours(72);
+/// How long before that it is told for the last time, in place of the first where that was missed.
+const LAST_DEADLINE_NOTICE: TimeDelta = TimeDelta::hours(24);
+/// What is behind the dispute in the last one's detail.
+const LAST: &str = ":last";
 words! {
     /// What a notice says.
     NoticeKind {
@@ -136,6 +140,19 @@ impl Notice {
         }
     }
 
+    /// The dispute that it is about, if it is about one.
+    pub fn dispute(&self) -> Option<&str> {
+        match self.kind {
+            NoticeKind::DisputeOpened | NoticeKind::DisputeWon | NoticeKind::DisputeLost => {
+                Some(&self.detail)
+            }
+            NoticeKind::DisputeDeadline => {
+                Some(self.detail.strip_suffix(LAST).unwrap_or(&self.detail))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether it is true of the subject at a time. What is about no record of Stripe's stays true.
     pub fn holds(&self, subject: &Subject, policy: &Policy, now: DateTime<Utc>) -> bool {
         let Some(object) = &self.object else { return true };
@@ -178,7 +195,7 @@ pub(crate) fn notices(
         Some(Record::Payment(record)) => {
             of_payment(record, object, &mut told);
             let at_once = told.into_iter().map(|notice| Due { notice, at: now });
-            return at_once.chain(deadlines(record, object)).collect();
+            return at_once.chain(deadlines(record, object, now)).collect();
         }
         Some(Record::PaymentMethod(record)) => {
             of_payment_method(subject, record, object, now, &mut told);
@@ -269,16 +286,22 @@ fn of_payment(record: &PaymentRecord, object: &ObjectRef, told: &mut Vec<Notice>
     }
 }
 
-/// The reminders that evidence is due: from three days before on, while it is missing.
-fn deadlines(record: &PaymentRecord, object: &ObjectRef) -> Vec<Due> {
+/// The reminders that evidence is due: three days and one day before, while it is missing.
+fn deadlines(record: &PaymentRecord, object: &ObjectRef, now: DateTime<Utc>) -> Vec<Due> {
     let waiting = record
         .disputes()
         .filter(|dispute| dispute.status.is_open() && !dispute.has_evidence && !dispute.past_due);
-    waiting
-        .filter_map(|dispute| {
-            let due_by = DateTime::from_timestamp(dispute.due_by?, 0)?;
-            let notice = Notice::about(NoticeKind::DisputeDeadline, object.clone(), &dispute.id);
-            Some(Due { notice, at: due_by - DEADLINE_NOTICE })
+    let timed = waiting
+        .filter_map(|dispute| Some((&dispute.id, DateTime::from_timestamp(dispute.due_by?, 0)?)));
+    timed
+        .flat_map(|(id, due_by)| {
+            let told = |detail: String, before: TimeDelta| Due {
+                notice: Notice::about(NoticeKind::DisputeDeadline, object.clone(), detail),
+                at: due_by - before,
+            };
+            let last = told(format!("{id}{LAST}"), LAST_DEADLINE_NOTICE);
+            let first = (now < last.at).then(|| told(id.clone(), DEADLINE_NOTICE));
+            first.into_iter().chain([last])
         })
         .collect()
 }

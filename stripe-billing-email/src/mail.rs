@@ -93,7 +93,7 @@ impl Ids {
             NoticeKind::DisputeDeadline => Notice {
                 kind: NoticeKind::TicketOpened,
                 object: None,
-                detail: format!("dispute:{detail}"),
+                detail: format!("dispute:{}", notification.notice.dispute().unwrap_or(detail)),
             },
             NoticeKind::FraudWarning => Notice {
                 kind: NoticeKind::TicketOpened,

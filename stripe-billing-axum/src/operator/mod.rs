@@ -61,6 +61,7 @@ where
 /// | route | answers |
 /// |---|---|
 /// | `GET /customers/{id}?at=&livemode=&stripe_account=` | [`CustomerView`](stripe_billing_core::operator::CustomerView): everything known of a customer; `known` is false when that is nothing |
+/// | `GET /customers/{id}/disputes/{dispute}/evidence?livemode=&stripe_account=` | [`EvidenceDraft`](stripe_billing_core::operator::EvidenceDraft): what is known that speaks for the payment; 404 `unknown_dispute` |
 /// | `GET /accounts/{account}?at=&livemode=&stripe_account=` | the same by the app's account, with what it bought as a guest |
 /// | `GET /events?status=&type=&customer=&limit=&after=` | `{"events": [..], "next"}`, the newest first |
 /// | `GET /events/{id}` | an event with its `payload` as received; 404 `unknown_event` |
@@ -103,6 +104,7 @@ pub fn operator(billing: Billing, authorize: impl Authorize) -> Router {
     let authorize: Arc<dyn Authorize> = Arc::new(authorize);
     Router::new()
         .route("/customers/{id}", get(customer))
+        .route("/customers/{id}/disputes/{dispute}/evidence", get(evidence))
         .route("/customers/{id}/link", post(verbs::link))
         .route("/customers/{id}/erase", post(verbs::erase))
         .route("/accounts/{account}", get(account))
@@ -149,6 +151,19 @@ async fn customer(State(billing): State<Billing>, id: Named, uri: Uri) -> Routed
     let account = wanted.stripe_account.as_deref();
     let view = billing.customer_view(account, wanted.livemode, &id, wanted.at).await;
     Ok(answer(&view.map_err(|error| Problem::from(&error))?))
+}
+
+type TwoNamed = Result<Path<(String, String)>, axum::extract::rejection::PathRejection>;
+
+async fn evidence(State(billing): State<Billing>, ids: TwoNamed, uri: Uri) -> Routed {
+    let (id, dispute) = ids.map(|Path(ids)| ids).map_err(|_| Problem::unknown_dispute())?;
+    let params = query::Params::read(&uri, &["livemode", "stripe_account"])?;
+    let livemode =
+        params.value("livemode", "`true` or `false`", |text| text.parse::<bool>().ok())?;
+    let account = params.text("stripe_account");
+    let found = billing.dispute_evidence(account.as_deref(), livemode, &id, &dispute).await;
+    let found = found.map_err(|error| Problem::from(&error))?;
+    Ok(answer(&found.ok_or_else(Problem::unknown_dispute)?))
 }
 
 async fn account(State(billing): State<Billing>, account: Named, uri: Uri) -> Routed {

@@ -182,7 +182,8 @@ impl NoticeDetails {
                 self.reason = warning.and_then(|warning| warning.fraud_type.clone());
             }
             _ => {
-                let Some(dispute) = record.disputes().find(|it| it.id == notice.detail) else {
+                let Some(dispute) = record.disputes().find(|it| notice.dispute() == Some(&it.id))
+                else {
                     return;
                 };
                 let Dispute { amount, currency, reason, due_by, .. } = dispute;

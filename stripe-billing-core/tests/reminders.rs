@@ -1,4 +1,5 @@
-//! What customers are told after a renewal failed, hour by hour, through the real outbox.
+//! What is told over days, hour by hour, through the real outbox: renewals that failed, and evidence
+//! that is due.
 
 use std::sync::{Arc, Mutex};
 
@@ -393,6 +394,52 @@ async fn operators_see_each_case_once_and_what_they_come_to() {
     assert_eq!(figures.figures[0].recovery_seconds, 100 * HOUR);
     let none = world.billing.dunning_figures(at(START + DAY * 30)).await.unwrap();
     assert_eq!(none.figures, []);
+}
+
+fn dispute(status: &str, evidence: bool) -> Value {
+    json!({"id": "dp_1", "object": "dispute", "charge": "ch_1", "payment_intent": "pi_1",
+        "amount": 1_900, "currency": "usd", "status": status, "reason": "fraudulent",
+        "evidence_details": {"due_by": START + 10 * DAY, "has_evidence": evidence,
+            "past_due": false, "submission_count": i64::from(evidence)}})
+}
+
+#[tokio::test]
+async fn evidence_is_asked_for_three_days_and_one_day_before_it_is_due() {
+    let deadlines = |world: &World| -> Vec<_> {
+        let told = world.told();
+        told.into_iter().filter(|line| line.1.starts_with("dispute_deadline")).collect()
+    };
+    let first = (7 * 24, "dispute_deadline dp_1");
+    let last = (9 * 24, "dispute_deadline dp_1:last");
+    let mut patient = world(Policy::default()).await;
+    patient.tell("charge.dispute.created", &dispute("needs_response", false)).await;
+    patient.until(12 * 24).await;
+    assert_eq!(deadlines(&patient), lines(&[first, last]));
+    let told = patient.mail.told.lock().unwrap().clone();
+    let (_, reminder) = told.iter().rfind(|(_, it)| it.notice.detail.ends_with("last")).unwrap();
+    assert_eq!(reminder.notice.dispute(), Some("dp_1"));
+    assert_eq!(reminder.details.deadline, Some(START + 10 * DAY));
+
+    // Handed in after the first word.
+    let mut quick = world(Policy::default()).await;
+    quick.tell("charge.dispute.created", &dispute("needs_response", false)).await;
+    quick.until(8 * 24).await;
+    quick.tell("charge.dispute.updated", &dispute("under_review", true)).await;
+    quick.until(12 * 24).await;
+    assert_eq!(deadlines(&quick), lines(&[first]));
+
+    // Known, or awake, too late for the first word.
+    let mut late = world(Policy::default()).await;
+    late.sleep_until(9 * 24 + 5);
+    late.tell("charge.dispute.created", &dispute("needs_response", false)).await;
+    let mut asleep = world(Policy::default()).await;
+    asleep.tell("charge.dispute.created", &dispute("needs_response", false)).await;
+    asleep.sleep_until(9 * 24 + 5);
+    asleep.work().await;
+    for world in [late, asleep] {
+        world.until(12 * 24).await;
+        assert_eq!(deadlines(&world), lines(&[(9 * 24 + 5, "dispute_deadline dp_1:last")]));
+    }
 }
 
 #[test]
