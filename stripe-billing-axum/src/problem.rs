@@ -164,6 +164,10 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "unknown_event", "No event has this id")
     }
 
+    pub(crate) fn unknown_dispute() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "unknown_dispute", "The customer has no such dispute")
+    }
+
     pub(crate) fn unknown_customer() -> Self {
         Self::new(StatusCode::NOT_FOUND, "unknown_customer", "Nothing is known of this customer")
     }

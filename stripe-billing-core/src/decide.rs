@@ -154,7 +154,10 @@ fn effects(
         let Some(record) = after.records.get(object) else { continue };
         effects.outbox.extend(facts(record).into_iter().map(OutboxEntry::from));
         let changed = before.records.get(object) != Some(record);
-        for due in notices(after, object, terms.now) {
+        for due in notices(after, object, terms.catalog.policy(), terms.now) {
+            if due.notice.kind.is_dunning() && due.at <= terms.now {
+                continue;
+            }
             let mut entry = OutboxEntry::from(due.notice);
             entry.due = Some(due.at).filter(|at| *at > terms.now);
             effects.outbox.push(entry);

@@ -13,6 +13,7 @@ mod clock;
 mod decide;
 mod digest;
 mod domain;
+pub mod dunning;
 mod error;
 mod forward;
 mod keys;
@@ -34,10 +35,10 @@ pub use access::{Access, SubscriptionAccess};
 pub use billing::Workers;
 pub use billing::{
     Accepted, Billing, BillingBuilder, BuildError, Check, CheckoutRequest, CheckoutUrl,
-    CommandError, CreditError, CustomerProfile, Hold, LedgerDifference, LedgerProof,
-    LedgerViolation, OrderError, PortalUrl, Processing, Readiness, ReceiveError, ReconcileError,
-    Reconciliation, RecordChange, Replayed, ReplayedEvent, Report, SellError, Spend, SpendError,
-    Spent,
+    CommandError, CreditError, CustomerProfile, DunningCase, DunningFigures, DunningPage, Hold,
+    LedgerDifference, LedgerProof, LedgerViolation, OrderError, PortalUrl, Processing, Readiness,
+    ReceiveError, ReconcileError, Reconciliation, RecordChange, Replayed, ReplayedEvent, Report,
+    SellError, Spend, SpendError, Spent,
 };
 pub use cache::{Cache, CacheStats, Lookup, NoCache, Ticket};
 pub use clock::{Clock, ManualClock, SystemClock};

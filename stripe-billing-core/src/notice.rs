@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::Policy;
+use crate::dunning;
 use crate::keys::{AccountKey, SubjectKey, Tenant};
 use crate::ledger::{LedgerKey, Level, LotId};
 use crate::state::{
@@ -28,6 +30,10 @@ pub use details::{
 const CARD_NOTICE: TimeDelta = TimeDelta::days(31);
 /// How long before evidence is due it is told again.
 const DEADLINE_NOTICE: TimeDelta = TimeDelta::hours(72);
+/// How long before that it is told for the last time, in place of the first where that was missed.
+const LAST_DEADLINE_NOTICE: TimeDelta = TimeDelta::hours(24);
+/// What is behind the dispute in the last one's detail.
+const LAST: &str = ":last";
 words! {
     /// What a notice says.
     NoticeKind {
@@ -63,6 +69,10 @@ words! {
         PlanChanged = "plan_changed",
         /// A subscription is about to renew.
         RenewalUpcoming = "renewal_upcoming",
+        /// A renewal still waits to be paid, days after it failed.
+        PaymentReminder = "payment_reminder",
+        /// Access is about to end because a renewal is not paid.
+        PaymentFinalNotice = "payment_final_notice",
         /// For operators: a ticket was opened.
         TicketOpened = "ticket_opened",
         /// For operators: evidence for a dispute is due soon.
@@ -75,6 +85,12 @@ words! {
 }
 
 impl NoticeKind {
+    /// Whether it follows a failed payment by days. What was due when its case became known is not
+    /// told: the first word is, at that time.
+    pub(crate) fn is_dunning(self) -> bool {
+        matches!(self, Self::PaymentReminder | Self::PaymentFinalNotice)
+    }
+
     /// Whether it is for operators, and not for the customer.
     pub fn is_internal(self) -> bool {
         matches!(
@@ -126,10 +142,23 @@ impl Notice {
         }
     }
 
+    /// The dispute that it is about, if it is about one.
+    pub fn dispute(&self) -> Option<&str> {
+        match self.kind {
+            NoticeKind::DisputeOpened | NoticeKind::DisputeWon | NoticeKind::DisputeLost => {
+                Some(&self.detail)
+            }
+            NoticeKind::DisputeDeadline => {
+                Some(self.detail.strip_suffix(LAST).unwrap_or(&self.detail))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether it is true of the subject at a time. What is about no record of Stripe's stays true.
-    pub fn holds(&self, subject: &Subject, now: DateTime<Utc>) -> bool {
+    pub fn holds(&self, subject: &Subject, policy: &Policy, now: DateTime<Utc>) -> bool {
         let Some(object) = &self.object else { return true };
-        notices(subject, object, now).iter().any(|due| due.notice == *self)
+        notices(subject, object, policy, now).iter().any(|due| due.notice == *self)
     }
 }
 
@@ -142,11 +171,20 @@ pub(crate) struct Due {
 }
 
 /// What there is to tell about a record at a time: a pure function of what is known.
-pub(crate) fn notices(subject: &Subject, object: &ObjectRef, now: DateTime<Utc>) -> Vec<Due> {
+pub(crate) fn notices(
+    subject: &Subject,
+    object: &ObjectRef,
+    policy: &Policy,
+    now: DateTime<Utc>,
+) -> Vec<Due> {
     let mut told = Vec::new();
     match subject.records.get(object) {
         Some(Record::Subscription(record)) => of_subscription(record, object, now, &mut told),
-        Some(Record::Invoice(record)) => of_invoice(record, object, &mut told),
+        Some(Record::Invoice(record)) => {
+            of_invoice(record, object, &mut told);
+            let at_once = told.into_iter().map(|notice| Due { notice, at: now });
+            return at_once.chain(dunning::notices(subject, object, policy, now)).collect();
+        }
         Some(Record::CheckoutSession(record)) => {
             let paid = record.latest().filter(|view| view.is_fulfilled() && view.invoice.is_none());
             if let Some(view) = paid
@@ -159,7 +197,7 @@ pub(crate) fn notices(subject: &Subject, object: &ObjectRef, now: DateTime<Utc>)
         Some(Record::Payment(record)) => {
             of_payment(record, object, &mut told);
             let at_once = told.into_iter().map(|notice| Due { notice, at: now });
-            return at_once.chain(deadlines(record, object)).collect();
+            return at_once.chain(deadlines(record, object, now)).collect();
         }
         Some(Record::PaymentMethod(record)) => {
             of_payment_method(subject, record, object, now, &mut told);
@@ -250,16 +288,22 @@ fn of_payment(record: &PaymentRecord, object: &ObjectRef, told: &mut Vec<Notice>
     }
 }
 
-/// The reminders that evidence is due: from three days before on, while it is missing.
-fn deadlines(record: &PaymentRecord, object: &ObjectRef) -> Vec<Due> {
+/// The reminders that evidence is due: three days and one day before, while it is missing.
+fn deadlines(record: &PaymentRecord, object: &ObjectRef, now: DateTime<Utc>) -> Vec<Due> {
     let waiting = record
         .disputes()
         .filter(|dispute| dispute.status.is_open() && !dispute.has_evidence && !dispute.past_due);
-    waiting
-        .filter_map(|dispute| {
-            let due_by = DateTime::from_timestamp(dispute.due_by?, 0)?;
-            let notice = Notice::about(NoticeKind::DisputeDeadline, object.clone(), &dispute.id);
-            Some(Due { notice, at: due_by - DEADLINE_NOTICE })
+    let timed = waiting
+        .filter_map(|dispute| Some((&dispute.id, DateTime::from_timestamp(dispute.due_by?, 0)?)));
+    timed
+        .flat_map(|(id, due_by)| {
+            let told = |detail: String, before: TimeDelta| Due {
+                notice: Notice::about(NoticeKind::DisputeDeadline, object.clone(), detail),
+                at: due_by - before,
+            };
+            let last = told(format!("{id}{LAST}"), LAST_DEADLINE_NOTICE);
+            let first = (now < last.at).then(|| told(id.clone(), DEADLINE_NOTICE));
+            first.into_iter().chain([last])
         })
         .collect()
 }

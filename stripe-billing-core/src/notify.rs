@@ -1,6 +1,5 @@
 use std::error::Error;
 use std::fmt;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -66,6 +65,13 @@ pub struct Fact {
     pub event: DomainEvent,
 }
 
+impl Fact {
+    /// A fact on its way, as [`Billing`](crate::Billing) makes it; for tests of handlers.
+    pub fn new(subject: SubjectKey, account: impl Into<String>, event: DomainEvent) -> Self {
+        Self { key: event.key(), subject, account: account.into(), event }
+    }
+}
+
 /// The app's own handler of facts.
 ///
 /// Clauses: it is called at least once for each fact, in no order, with the same key every time;
@@ -109,7 +115,7 @@ pub trait TicketSink: fmt::Debug + Send + Sync + 'static {
 #[derive(Debug)]
 pub struct NotifyError {
     class: ErrorClass,
-    retry_after: Option<Duration>,
+    retry_after: Option<TimeDelta>,
     source: Box<dyn Error + Send + Sync>,
 }
 
@@ -143,7 +149,7 @@ impl NotifyError {
     /// With the time after which the other side asked to be tried again. Honoured up to twice the
     /// step of the schedule.
     #[must_use]
-    pub fn with_retry_after(mut self, after: Duration) -> Self {
+    pub fn with_retry_after(mut self, after: TimeDelta) -> Self {
         self.retry_after = Some(after);
         self
     }
@@ -159,13 +165,12 @@ impl NotifyError {
     }
 
     /// When the other side asked to be tried again, if it did.
-    pub fn retry_after(&self) -> Option<Duration> {
+    pub fn retry_after(&self) -> Option<TimeDelta> {
         self.retry_after
     }
 
     pub(crate) fn failure(&self, code: &'static str) -> Failure {
-        let after = self.retry_after.and_then(|after| TimeDelta::from_std(after).ok());
-        Failure::new(self.class, code, self.to_string()).with_retry_after(after)
+        Failure::new(self.class, code, self.to_string()).with_retry_after(self.retry_after)
     }
 }
 

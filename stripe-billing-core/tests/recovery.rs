@@ -34,7 +34,7 @@ enum Mood {
     #[default]
     Fine,
     Transient,
-    RetryAfter(u64),
+    RetryAfter(i64),
     NotYet,
     Configuration,
     Permanent,
@@ -73,7 +73,7 @@ impl App {
             Mood::Fine => {}
             Mood::Transient => return Err(NotifyError::transient("away")),
             Mood::RetryAfter(seconds) => {
-                let after = std::time::Duration::from_secs(seconds);
+                let after = TimeDelta::seconds(seconds);
                 return Err(NotifyError::transient("busy").with_retry_after(after));
             }
             Mood::NotYet => return Err(NotifyError::not_yet("no such order yet")),

@@ -2,6 +2,7 @@
 //! in the templates.
 
 use stripe_billing_core::Notification;
+use stripe_billing_core::dunning::DeclineClass;
 use stripe_billing_core::notice::NoticeKind;
 
 use crate::clean;
@@ -40,9 +41,11 @@ impl Class {
 }
 
 /// Every kind that a mail is written for.
-pub(crate) const KINDS: [NoticeKind; 20] = [
+pub(crate) const KINDS: [NoticeKind; 22] = [
     NoticeKind::Receipt,
     NoticeKind::PaymentFailed,
+    NoticeKind::PaymentReminder,
+    NoticeKind::PaymentFinalNotice,
     NoticeKind::PaymentRecovered,
     NoticeKind::ActionRequired,
     NoticeKind::Refund,
@@ -163,6 +166,13 @@ fn paragraphs(notification: &Notification, values: &Values) -> Option<&'static [
             true => &["lead", "hard", "grace"],
             false => &["lead", "soft", "retry", "grace"],
         },
+        NoticeKind::PaymentReminder | NoticeKind::PaymentFinalNotice => match &details.decline {
+            Some(decline) if decline.hard => &["lead", "hard", "total"],
+            Some(decline) if decline.class == DeclineClass::Authentication => {
+                &["lead", "confirm", "total"]
+            }
+            _ => &["lead", "soft", "total"],
+        },
         NoticeKind::ActionRequired
         | NoticeKind::CardExpiring
         | NoticeKind::CreditsLow
@@ -191,6 +201,9 @@ fn facts(kind: NoticeKind) -> &'static [&'static str] {
     match kind {
         NoticeKind::Receipt => &["product", "amount", "paid", "card", "invoice", "period_end"],
         NoticeKind::PaymentFailed => &["product", "amount", "invoice", "due"],
+        NoticeKind::PaymentReminder | NoticeKind::PaymentFinalNotice => {
+            &["product", "amount", "invoice", "grace_end"]
+        }
         NoticeKind::PaymentRecovered => &["product", "amount", "paid", "card", "invoice"],
         NoticeKind::ActionRequired => &["product", "amount", "invoice"],
         NoticeKind::Refund => &["amount", "total"],
@@ -218,7 +231,9 @@ fn buttons(kind: NoticeKind) -> &'static [(&'static str, To)] {
         NoticeKind::Receipt | NoticeKind::PaymentRecovered => {
             &[("invoice", To::Invoice), ("billing", To::Billing)]
         }
-        NoticeKind::PaymentFailed => &[("pay", To::Invoice), ("billing", To::Billing)],
+        NoticeKind::PaymentFailed
+        | NoticeKind::PaymentReminder
+        | NoticeKind::PaymentFinalNotice => &[("pay", To::Invoice), ("billing", To::Billing)],
         NoticeKind::ActionRequired => &[("confirm", To::Invoice), ("billing", To::Billing)],
         NoticeKind::SubscriptionCanceled => &[("back", To::Billing)],
         NoticeKind::CardExpiring => &[("card", To::Billing)],

@@ -55,7 +55,7 @@
 //! that messages use, or `none`), `labels`, `kind`, `class`, `key`, `lang`, `dir`, `test`, `sender`,
 //! `address` and `unsubscribe`. An unknown name is a mistake; all of them are found at start, since
 //! [`build`](EmailNotifierBuilder::build) renders every kind in every language. Look at the result with
-//! [`EmailNotifier::preview`], or `cargo run -p stripe-billing-email --example preview -- DIR [TEMPLATES]`.
+//! [`EmailNotifier::preview`], or `billing-ops mail preview --out DIR`.
 
 mod builder;
 mod clean;

@@ -75,6 +75,8 @@ impl Ids {
         let Notice { kind, object, detail } = &notification.notice;
         let root = match kind {
             NoticeKind::PaymentFailed
+            | NoticeKind::PaymentReminder
+            | NoticeKind::PaymentFinalNotice
             | NoticeKind::PaymentRecovered
             | NoticeKind::ActionRequired => Notice {
                 kind: NoticeKind::PaymentFailed,
@@ -91,7 +93,7 @@ impl Ids {
             NoticeKind::DisputeDeadline => Notice {
                 kind: NoticeKind::TicketOpened,
                 object: None,
-                detail: format!("dispute:{detail}"),
+                detail: format!("dispute:{}", notification.notice.dispute().unwrap_or(detail)),
             },
             NoticeKind::FraudWarning => Notice {
                 kind: NoticeKind::TicketOpened,

@@ -43,7 +43,10 @@ pub(crate) fn full(kind: NoticeKind, language: Language) -> Notification {
     details.at = Some(NOW + 3 * DAY);
     details.after = plan("Pro", money(1_900), "month");
     match kind {
-        NoticeKind::PaymentFailed | NoticeKind::ActionRequired => {
+        NoticeKind::PaymentFailed
+        | NoticeKind::PaymentReminder
+        | NoticeKind::PaymentFinalNotice
+        | NoticeKind::ActionRequired => {
             details.paid_at = None;
             details.next_attempt = Some(NOW + 3 * DAY);
             details.grace_end = Some(NOW + 3 * DAY);
@@ -83,6 +86,9 @@ pub(crate) fn full(kind: NoticeKind, language: Language) -> Notification {
         }
         _ => {}
     }
+    if kind == NoticeKind::PaymentReminder {
+        details.total = money(3_800);
+    }
     notification(kind, details)
 }
 
@@ -101,9 +107,11 @@ fn plan(name: &str, price: Option<Money>, unit: &str) -> Option<PlanDetails> {
 
 fn notification(kind: NoticeKind, details: NoticeDetails) -> Notification {
     let (object, id, detail) = match kind {
-        NoticeKind::Receipt | NoticeKind::PaymentRecovered | NoticeKind::ActionRequired => {
-            (Some(ObjectKind::Invoice), "in_sample", "")
-        }
+        NoticeKind::Receipt
+        | NoticeKind::PaymentRecovered
+        | NoticeKind::PaymentFinalNotice
+        | NoticeKind::ActionRequired => (Some(ObjectKind::Invoice), "in_sample", ""),
+        NoticeKind::PaymentReminder => (Some(ObjectKind::Invoice), "in_sample", "1"),
         NoticeKind::PaymentFailed => (Some(ObjectKind::Invoice), "in_sample", "2"),
         NoticeKind::Refund => (Some(ObjectKind::Payment), "pi_sample", "1"),
         NoticeKind::DisputeOpened

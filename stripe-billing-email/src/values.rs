@@ -80,7 +80,9 @@ fn of_kind(notification: &Notification, words: &Words, values: &mut Values) {
         NoticeKind::DisputeOpened
         | NoticeKind::DisputeWon
         | NoticeKind::DisputeLost
-        | NoticeKind::DisputeDeadline => put("dispute", clean::line(&notification.notice.detail)),
+        | NoticeKind::DisputeDeadline => {
+            put("dispute", notification.notice.dispute().and_then(clean::line));
+        }
         NoticeKind::EventDead => put("event", clean::line(&notification.notice.detail)),
         NoticeKind::TicketOpened => {
             let ticket = details.ticket.as_ref();

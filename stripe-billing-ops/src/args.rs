@@ -1,6 +1,7 @@
 //! The command line, read.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
@@ -27,6 +28,7 @@ USAGE: billing-ops COMMAND [OPTIONS]
   messages redeliver            hand dead messages over once more; --key K for one
   queue pause | resume          stop and start processing; what arrives is stored all the same
   queue status                  who paused it, and what is wrong; exit code 1 if anything
+  mail preview --out DIR        every mail in every language, as HTML and text; needs no database
   stats                         counts and ages of the queues
 
 OPTIONS
@@ -39,6 +41,8 @@ OPTIONS
   --reason R         why, for the audit log
   --actor A          who, for the audit log; the login name unless given
   --request ID       makes an order happen once; printed where none is given
+  --out DIR          where mails are written
+  --templates DIR    the app's own messages and templates for them
   --json             machine-readable output
 
 ENVIRONMENT
@@ -66,6 +70,14 @@ pub(crate) enum Command {
     Resume(By),
     Queue,
     Stats,
+    Mails(Mails),
+}
+
+/// Where mails are written, and with which templates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mails {
+    pub(crate) out: PathBuf,
+    pub(crate) templates: Option<PathBuf>,
 }
 
 /// What to do to one event.
@@ -125,6 +137,8 @@ pub(crate) enum Mistake {
     Syntax(#[from] lexopt::Error),
     #[error("`{0}` is no command")]
     Unknown(String),
+    #[error("--out is needed: the folder to write to")]
+    NoFolder,
     #[error("--account is needed: the app's id of the account")]
     NoAccount,
 }
@@ -134,6 +148,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, 
     let (mut words, mut json) = (Vec::new(), false);
     let (mut place, mut replay) = (Place::default(), Replay::default());
     let (mut by, mut key) = (By::default(), None);
+    let mut mails = Mails::default();
     while let Some(arg) = parser.next()? {
         match arg {
             Short('h') | Long("help") => return Ok(Parsed::Help),
@@ -151,6 +166,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, 
             Long("request") => by.request = Some(parser.value()?.string()?),
             Long("key") => key = Some(parser.value()?.string()?),
             Long("limit") => replay.limit = Some(parser.value()?.parse()?),
+            Long("out") => mails.out = parser.value()?.into(),
+            Long("templates") => mails.templates = Some(parser.value()?.into()),
             Value(word) => words.push(word.string()?),
             other => return Err(other.unexpected().into()),
         }
@@ -181,6 +198,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, 
         ["queue", "resume"] => Command::Resume(by),
         ["queue", "status"] => Command::Queue,
         ["stats"] => Command::Stats,
+        ["mail", "preview"] if mails.out.as_os_str().is_empty() => return Err(Mistake::NoFolder),
+        ["mail", "preview"] => Command::Mails(mails),
         other => return Err(Mistake::Unknown(other.join(" "))),
     };
     Ok(Parsed::Run { command, json })
@@ -225,6 +244,7 @@ mod tests {
         assert_eq!(told("ledger vrify"), "`ledger vrify` is no command");
         assert!(told("ledger explain").contains("--account"));
         assert!(told("ledger rebuild --unit credits").contains("--account"));
+        assert!(told("mail preview").contains("--out"));
         assert!(told("stats --what").contains("--what"));
         assert!(told("events replay --limit many").contains("many"));
     }

@@ -3,6 +3,7 @@
 //! It connects to the app's database and decides by the app's catalog; it takes no webhooks.
 
 mod args;
+mod mails;
 mod orders;
 mod rebuild;
 mod run;
@@ -41,6 +42,9 @@ async fn main() -> ExitCode {
 }
 
 async fn perform(command: &Command, json: bool) -> Result<bool, run::Failure> {
+    if let Command::Mails(mails) = command {
+        return mails::preview(mails, json);
+    }
     let settings = run::Settings::read(&|name: &str| std::env::var(name).ok())?;
     let billing = settings.connect().await?;
     run::run(&billing, command, json).await

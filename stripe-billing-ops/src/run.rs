@@ -89,6 +89,7 @@ pub(crate) async fn run(billing: &Billing, command: &Command, json: bool) -> Res
         Command::Pause(by) => orders::give(billing, Verb::Pause, by, json).await,
         Command::Resume(by) => orders::give(billing, Verb::Resume, by, json).await,
         Command::Queue => orders::queue(billing, json).await,
+        Command::Mails(mails) => crate::mails::preview(mails, json),
         Command::Stats => {
             let stats = billing.store().stats(billing.clock().now()).await?;
             println!("{}", serde_json::to_string_pretty(&stats)?);

@@ -117,3 +117,44 @@ async fn what_cannot_be_done_says_why() {
     assert!(told.contains("`ledger prove` is no command") && told.contains("--help"), "{told}");
     assert!(desk.says("--help", 0).contains("ledger verify"));
 }
+
+#[test]
+fn mails_are_written_in_every_language_without_a_database() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("mails");
+    let run = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_billing-ops"))
+            .args(["mail", "preview", "--json", "--out", out.to_str().unwrap()])
+            .args(arguments)
+            .env("DATABASE_URL", "oracle://nobody")
+            .output()
+            .unwrap()
+    };
+    let done = run(&[]);
+    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+    let told: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let index = std::fs::read_to_string(told["index"].as_str().unwrap()).unwrap();
+    for language in ["en", "de", "fr", "es", "pt-BR", "ja"] {
+        let under = out.join(language);
+        let names: Vec<_> = std::fs::read_dir(&under).unwrap().map(|it| it.unwrap()).collect();
+        assert!(names.len() >= 2 * 19, "{language} has {}", names.len());
+        for kind in ["receipt", "payment_reminder", "ticket_opened"] {
+            let text = std::fs::read_to_string(under.join(format!("{kind}.txt"))).unwrap();
+            assert!(text.starts_with("Subject: "), "{language} {kind}");
+            assert!(under.join(format!("{kind}.html")).exists());
+            assert!(index.contains(&format!("{language}/{kind}.html")));
+        }
+    }
+    // The app's own words, and a mistake in them.
+    let templates = directory.path().join("templates");
+    std::fs::create_dir_all(&templates).unwrap();
+    std::fs::write(templates.join("en.toml"), "[receipt]\nsubject = \"Thanks a lot\"\n").unwrap();
+    let folder = templates.to_str().unwrap();
+    assert_eq!(run(&["--templates", folder]).status.code(), Some(0));
+    let text = std::fs::read_to_string(out.join("en/receipt.txt")).unwrap();
+    assert!(text.starts_with("Subject: Thanks a lot"), "{text}");
+    std::fs::write(templates.join("en.toml"), "[receipt]\nsubjct = \"Thanks\"\n").unwrap();
+    let wrong = run(&["--templates", folder]);
+    assert_eq!(wrong.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("subjct"));
+}

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta};
-use stripe_billing_core::catalog::{Catalog, Link, Plan, PlanPrice};
+use stripe_billing_core::catalog::{Catalog, Dunning, Link, Plan, PlanPrice, Policy};
 use stripe_billing_core::state::{ObjectRef, Record, Subject};
 use stripe_billing_core::store::{LoadRequest, Store};
 use stripe_billing_core::stripe::Event;
@@ -46,7 +46,10 @@ impl World {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
         let pro = Plan::new("pro").feature("export").price(PlanPrice::new("price_pro"));
         let link = Link { account: ACCOUNT_KEY.to_owned(), ..Link::default() };
-        let catalog = Catalog::builder().plan(pro).link(link).build().expect("the suite's catalog");
+        // A reminder that is due in days would never let it come to rest.
+        let policy = Policy { dunning: Dunning::Off, ..Policy::default() };
+        let catalog = Catalog::builder().plan(pro).link(link).policy(policy);
+        let catalog = catalog.build().expect("the suite's catalog");
         let recorder = Arc::new(Recorder::default());
         let start = DateTime::from_timestamp(START, 0).expect("a time");
         let clock = Arc::new(ManualClock::new(start));

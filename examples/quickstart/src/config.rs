@@ -7,6 +7,7 @@ use stripe_billing_core::Secret;
 use stripe_billing_core::catalog::Catalog;
 use stripe_billing_core::stripe::{StripeApi, StripeClient};
 use stripe_billing_email::Mailbox;
+use stripe_billing_hooks::{Endpoint, Hooks};
 use tracing_subscriber::EnvFilter;
 
 use crate::inbox::MailConfig;
@@ -40,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) livemode: Option<bool>,
     pub(crate) payments_enabled: bool,
     pub(crate) mail: MailConfig,
+    /// Where facts are posted to.
+    pub(crate) hooks: Option<Hooks>,
     pub(crate) log: String,
     pub(crate) lease: TimeDelta,
     pub(crate) workers: usize,
@@ -113,6 +116,7 @@ impl Config {
             operator_token: from.text("BILLING_OPERATOR_TOKEN").map(Secret::from),
             payments_enabled: from.value("PAYMENTS_ENABLED", true, "`true` or `false`", boolean),
             mail: mail(&mut from),
+            hooks: hooks(&mut from),
             log: log(&mut from),
             lease: from.value(
                 "BILLING_LEASE_SECONDS",
@@ -255,6 +259,26 @@ fn mail(from: &mut Reader<'_>) -> MailConfig {
     config
 }
 
+fn hooks(from: &mut Reader<'_>) -> Option<Hooks> {
+    let url = from.text("BILLING_HOOK_URL")?;
+    let Some(list) = from.text("BILLING_HOOK_SECRET") else {
+        from.wrong("BILLING_HOOK_SECRET: is not set, and BILLING_HOOK_URL is");
+        return None;
+    };
+    let mut secrets = list.split(',').map(str::trim);
+    let endpoint = Endpoint::new(url, secrets.next().unwrap_or_default());
+    let endpoint = secrets.fold(endpoint, Endpoint::also_sign_with);
+    match Hooks::builder().endpoint(endpoint).build() {
+        Ok(hooks) => Some(hooks),
+        Err(error) => {
+            for mistake in error.mistakes() {
+                from.wrong(format!("BILLING_HOOK_URL, BILLING_HOOK_SECRET: {mistake}"));
+            }
+            None
+        }
+    }
+}
+
 fn log(from: &mut Reader<'_>) -> String {
     let filter = from.text("RUST_LOG").unwrap_or_else(|| "info".to_owned());
     if EnvFilter::try_new(&filter).is_err() {
@@ -265,6 +289,9 @@ fn log(from: &mut Reader<'_>) -> String {
 
 fn unused(from: &Reader<'_>, stripe: &Stripe) -> Vec<&'static str> {
     let mut candidates = vec!["REDIS_URL"];
+    if from.text("BILLING_HOOK_URL").is_none() {
+        candidates.push("BILLING_HOOK_SECRET");
+    }
     if !matches!(stripe, Stripe::Live(_)) {
         candidates.extend(["STRIPE_SECRET_KEY", "STRIPE_API_BASE"]);
     }
@@ -430,6 +457,21 @@ mod tests {
         let (plan, price) = catalog.plan_of_price("price_of_the_environment").unwrap();
         assert_eq!((plan.limits["projects"], price.credits["credits"]), (20, 500));
         assert_eq!(catalog.packs()[0].credits["credits"], 1_000);
+    }
+
+    #[test]
+    fn facts_are_posted_where_a_url_says_so() {
+        let secrets =
+            "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD, whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let url = ("BILLING_HOOK_URL", "https://crm.acme.test/hush");
+        let config = read(&[url, ("BILLING_HOOK_SECRET", secrets)]).unwrap();
+        assert!(config.hooks.is_some() && !format!("{config:?}").contains("hush"));
+        let config = read(&[("BILLING_HOOK_SECRET", secrets)]).unwrap();
+        assert!(config.hooks.is_none());
+        assert_eq!(config.unused, ["BILLING_HOOK_SECRET"]);
+        assert_eq!(read(&[url]).unwrap_err().len(), 1);
+        let mistakes = read(&[url, ("BILLING_HOOK_SECRET", "whsec_hush!")]).unwrap_err();
+        assert!(mistakes.len() == 1 && !mistakes[0].contains("hush"), "{mistakes:?}");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::demo::Demo;
 use crate::identity::DemoIdentity;
 use crate::inbox::Mails;
 use crate::state::{App, accounts};
-use crate::told::Told;
+use crate::told::{Facts, Told};
 use crate::{inbox, operator, pages};
 
 /// How long to wait for a database that is away at start.
@@ -143,7 +143,7 @@ async fn assemble(
         .catalog(config.catalog.clone())
         .webhook_secrets(secrets.iter().map(Secret::expose))
         .cache(MokaCache::default())
-        .on_event(told.clone())
+        .on_event(Facts { told: told.clone(), hooks: config.hooks.clone() })
         .notifier(Mails { told: told.clone(), email })
         .lease(config.lease)
         .payments_enabled(config.payments_enabled);

@@ -9,6 +9,7 @@ use stripe_billing_core::notice::NoticeKind;
 use stripe_billing_core::{
     DomainEvent, EventHandler, Fact, LogNotifier, Notification, Notifier, NotifyError,
 };
+use stripe_billing_hooks::Hooks;
 
 use crate::money::money;
 
@@ -66,6 +67,24 @@ impl EventHandler for Told {
     }
 }
 
+/// Remembers facts, and posts them where the configuration says so.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) told: Told,
+    pub(crate) hooks: Option<Hooks>,
+}
+
+#[async_trait]
+impl EventHandler for Facts {
+    async fn handle(&self, fact: &Fact) -> Result<(), NotifyError> {
+        self.told.handle(fact).await?;
+        match &self.hooks {
+            Some(hooks) => hooks.handle(fact).await,
+            None => Ok(()),
+        }
+    }
+}
+
 #[async_trait]
 impl Notifier for Told {
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
@@ -116,6 +135,8 @@ fn notice_in_words(kind: NoticeKind) -> &'static str {
     match kind {
         NoticeKind::Receipt => "Your receipt",
         NoticeKind::PaymentFailed => "Your payment failed",
+        NoticeKind::PaymentReminder => "Your payment is still open",
+        NoticeKind::PaymentFinalNotice => "Your access is about to end",
         NoticeKind::PaymentRecovered => "Your payment went through",
         NoticeKind::ActionRequired => "Please confirm your payment",
         NoticeKind::Refund => "Your refund",

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::http::Uri;
+use chrono::TimeDelta;
 use serde::Serialize;
 use serde_json::{Value, json};
 use stripe_billing_core::Billing;
@@ -59,6 +60,22 @@ pub(super) async fn tickets(State(billing): State<Billing>, uri: Uri) -> Routed 
     let next = next(&tickets, query.limit, |ticket| ticket.number);
     let tickets: Vec<Value> = tickets.iter().map(about).collect();
     Ok(answer(&json!({ "tickets": tickets, "next": next })))
+}
+
+pub(super) async fn dunning(State(billing): State<Billing>, uri: Uri) -> Routed {
+    let params = Params::read(&uri, &["limit", "after"])?;
+    let page = billing.dunning(params.after()?, params.limit()?).await;
+    Ok(answer(&page.map_err(|error| Problem::from(&error))?))
+}
+
+pub(super) async fn dunning_figures(State(billing): State<Billing>, uri: Uri) -> Routed {
+    let params = Params::read(&uri, &["days"])?;
+    let days = params.value("days", "a number from 1 to 366", |text| {
+        text.parse::<i64>().ok().filter(|days| (1..=366).contains(days))
+    })?;
+    let since = billing.clock().now() - TimeDelta::days(days.unwrap_or(30));
+    let figures = billing.dunning_figures(since).await;
+    Ok(answer(&figures.map_err(|error| Problem::from(&error))?))
 }
 
 pub(super) async fn audit(State(billing): State<Billing>, uri: Uri) -> Routed {

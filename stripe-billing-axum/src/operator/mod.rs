@@ -62,6 +62,7 @@ where
 /// | route | answers |
 /// |---|---|
 /// | `GET /customers/{id}?at=&livemode=&stripe_account=` | [`CustomerView`](stripe_billing_core::operator::CustomerView): everything known of a customer; `known` is false when that is nothing |
+/// | `GET /customers/{id}/disputes/{dispute}/evidence?livemode=&stripe_account=` | [`EvidenceDraft`](stripe_billing_core::operator::EvidenceDraft): what is known that speaks for the payment; 404 `unknown_dispute` |
 /// | `GET /accounts/{account}?at=&livemode=&stripe_account=` | the same by the app's account, with what it bought as a guest |
 /// | `GET /events?status=&type=&customer=&ticket=&limit=&after=` | `{"events": [..], "next"}`, the newest first |
 /// | `GET /events/{id}` | an event with its `payload` as received and the `failed` attempts; 404 `unknown_event` |
@@ -75,6 +76,8 @@ where
 /// | `GET /accounts/{account}/ledger?unit=&limit=&after=&format=` | `{"entries": [..], "next"}`, the newest first; with `format=csv` a table |
 /// | `POST /accounts/{account}/credits` `{"unit", "amount" or "forgive", "expires_at", "reason", "request_id"}` | grants credits, takes them (`amount` below zero), or forgives debt; once per request id |
 /// | `GET /tickets?status=&customer=&limit=&after=` | `{"tickets": [..], "next"}`, the newest first |
+/// | `GET /dunning?limit=&after=` | [`DunningPage`](stripe_billing_core::DunningPage): renewals that failed and what is done about them, by their last attempt; `limit` counts attempts |
+/// | `GET /dunning/figures?days=` | [`DunningFigures`](stripe_billing_core::DunningFigures): at risk, recovered and lost in the last days, 30 unless given |
 /// | `GET /audit?customer=&limit=&after=` | `{"audit": [..], "next"}`, the newest first |
 /// | `POST /customers/{id}/link` `{"account", "request_id"}` | 202: the customer belongs to that account, whatever its metadata say; once per request id |
 /// | `POST /customers/{id}/erase` `{}` | `{"events"}`: what was received about the customer is forgotten |
@@ -107,6 +110,7 @@ pub fn operator(billing: Billing, authorize: impl Authorize) -> Router {
     let authorize: Arc<dyn Authorize> = Arc::new(authorize);
     Router::new()
         .route("/customers/{id}", get(customer))
+        .route("/customers/{id}/disputes/{dispute}/evidence", get(evidence))
         .route("/customers/{id}/link", post(verbs::link))
         .route("/customers/{id}/erase", post(verbs::erase))
         .route("/accounts/{account}", get(account))
@@ -126,6 +130,8 @@ pub fn operator(billing: Billing, authorize: impl Authorize) -> Router {
         .route("/accounts/{account}/ledger", get(ledger::entries))
         .route("/accounts/{account}/credits", post(ledger::correct))
         .route("/tickets", get(list::tickets))
+        .route("/dunning", get(list::dunning))
+        .route("/dunning/figures", get(list::dunning_figures))
         .route("/audit", get(list::audit))
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
@@ -159,6 +165,19 @@ async fn customer(State(billing): State<Billing>, id: Named, uri: Uri) -> Routed
     let account = wanted.stripe_account.as_deref();
     let view = billing.customer_view(account, wanted.livemode, &id, wanted.at).await;
     Ok(answer(&view.map_err(|error| Problem::from(&error))?))
+}
+
+type TwoNamed = Result<Path<(String, String)>, axum::extract::rejection::PathRejection>;
+
+async fn evidence(State(billing): State<Billing>, ids: TwoNamed, uri: Uri) -> Routed {
+    let (id, dispute) = ids.map(|Path(ids)| ids).map_err(|_| Problem::unknown_dispute())?;
+    let params = query::Params::read(&uri, &["livemode", "stripe_account"])?;
+    let livemode =
+        params.value("livemode", "`true` or `false`", |text| text.parse::<bool>().ok())?;
+    let account = params.text("stripe_account");
+    let found = billing.dispute_evidence(account.as_deref(), livemode, &id, &dispute).await;
+    let found = found.map_err(|error| Problem::from(&error))?;
+    Ok(answer(&found.ok_or_else(Problem::unknown_dispute)?))
 }
 
 async fn account(State(billing): State<Billing>, account: Named, uri: Uri) -> Routed {

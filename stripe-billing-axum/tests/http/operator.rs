@@ -457,3 +457,92 @@ async fn a_replay_is_dry_unless_it_is_said_and_an_erased_customer_has_nothing_to
     let form = app.operate_form("/customers/cus_1/erase").await;
     assert_eq!(form.status, 415, "another site's form is refused");
 }
+
+#[tokio::test]
+async fn renewals_that_failed_are_listed_with_what_is_done_about_them() {
+    let app = app();
+    let invoice = json!({"id": "in_1", "object": "invoice", "customer": "cus_1", "status": "open",
+        "billing_reason": "subscription_cycle", "amount_due": 1_900, "amount_remaining": 1_900,
+        "currency": "usd", "attempt_count": 1,
+        "parent": {"subscription_details": {"subscription": "sub_1", "metadata": {}}}});
+    let events = [
+        ("customer.subscription.updated", subscription("past_due", &json!({}))),
+        ("invoice.payment_failed", invoice),
+    ];
+    tell(&app, &events).await;
+    let page = app.operator("/dunning?limit=10").await.body;
+    assert_eq!(page["next"], Value::Null);
+    let case = &page["cases"][0];
+    let expected = json!({"invoice": "in_1", "customer": "cus_1", "account": "ada",
+        "livemode": false, "stripe_account": null, "state": "active", "class": "soft",
+        "amount": 1_900, "currency": "usd", "attempts": 1, "step": 0, "reason": null});
+    for (field, value) in expected.as_object().unwrap() {
+        assert_eq!(case.get(field), Some(value), "{field}");
+    }
+    assert_eq!(case["steps"].as_array().unwrap().len(), 4);
+    let figures = app.operator("/dunning/figures?days=7").await.body;
+    assert_eq!(figures["complete"], true);
+    assert_eq!(figures["figures"][0]["at_risk"], 1_900);
+    assert_eq!(app.operator("/dunning/figures?days=0").await.body["code"], "invalid_query");
+    assert_eq!(app.operator("/dunning?status=active").await.body["code"], "invalid_query");
+}
+
+#[tokio::test]
+async fn evidence_is_drafted_from_what_is_known() {
+    let app = app();
+    let invoice = json!({"id": "in_1", "object": "invoice", "customer": "cus_1", "status": "paid",
+        "number": "A-1", "billing_reason": "subscription_create", "amount_paid": 1_900,
+        "currency": "usd", "parent": {"subscription_details": {"subscription": "sub_1"}},
+        "payments": {"data": [{"status": "paid", "payment": {"type": "payment_intent",
+            "payment_intent": "pi_1"}}]},
+        "lines": {"data": [{"id": "il_1", "amount": 1_900, "quantity": 1,
+            "pricing": {"price_details": {"price": "price_pro"}},
+            "period": {"start": NOW - 60, "end": NOW + 30 * DAY}}]}});
+    let dispute = json!({"id": "dp_1", "object": "dispute", "charge": "ch_1",
+        "payment_intent": "pi_1", "amount": 1_900, "currency": "usd", "status": "needs_response",
+        "reason": "product_not_received", "created": NOW,
+        "evidence_details": {"due_by": NOW + 7 * DAY, "has_evidence": false, "past_due": false,
+            "submission_count": 0}});
+    let mut customer = linked();
+    customer.1["name"] = json!("Ada Lovelace");
+    customer.1["email"] = json!("ada@example.test");
+    let other = charge(&json!({"id": "ch_0", "payment_intent": "pi_0"}));
+    tell(
+        &app,
+        &[
+            customer,
+            ("customer.subscription.created", subscription("active", &json!({}))),
+            ("invoice.paid", invoice),
+            ("charge.succeeded", charge(&json!({}))),
+        ],
+    )
+    .await;
+    tell(&app, &[("charge.updated", other), ("charge.dispute.created", dispute)]).await;
+
+    let path = "/customers/cus_1/disputes/dp_1/evidence";
+    let answer = app.operator(path).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let draft = answer.body;
+    let expected = json!({"account": "ada", "customer_name": "Ada Lovelace",
+        "customer_email_address": "ada@example.test", "undisputed_payments": 1,
+        "submission_count": 0, "usage": {}});
+    for (field, value) in expected.as_object().unwrap() {
+        assert_eq!(draft.get(field), Some(value), "{field}");
+    }
+    assert_eq!(draft["dispute"]["status"], "needs_response");
+    assert_eq!(draft["payment"]["charge"], "ch_1");
+    assert_eq!(draft["periods"][0]["end"], NOW + 30 * DAY);
+    assert_eq!(draft["access"][0]["id"], "sub_1");
+    let text = draft["uncategorized_text"].as_str().unwrap();
+    assert!(text.contains("invoice A-1") && text.contains("1 other payments"), "{text}");
+    for nothing in
+        ["/customers/cus_1/disputes/dp_2/evidence", "/customers/x/disputes/dp_1/evidence"]
+    {
+        let answer = app.operator(nothing).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.body["code"]),
+            (404, &json!("unknown_dispute"))
+        );
+    }
+    assert_eq!(app.operator(&format!("{path}?at=1")).await.body["code"], "invalid_query");
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Billing, Report};
+use super::{Billing, Report, observe};
 use crate::error::StoreError;
 use crate::keys::AccountKey;
 use crate::ledger::{
@@ -115,7 +115,10 @@ impl Billing {
         let policy = self.inner.catalog.ledger_policy_of(&key.unit.0);
         let terms = LedgerTerms { now: self.inner.clock.now(), policy };
         let answer = self.inner.store.execute(key, &request.into(), &terms).await?;
-        let answer = answer.map_err(CreditError::Refused)?;
+        let answer = answer.map_err(|refusal| {
+            observe::denied(refusal.code());
+            CreditError::Refused(refusal)
+        })?;
         if !answer.replayed {
             #[cfg(feature = "tokio")]
             self.inner.signals.changed(&key.owner);
@@ -136,7 +139,10 @@ impl Billing {
         let mut last: Option<LedgerKey> = None;
         loop {
             let keys = self.inner.store.ledger_keys(last.as_ref(), PAGE).await?;
-            let Some(end) = keys.last() else { return Ok(proof) };
+            let Some(end) = keys.last() else {
+                observe::proved(proof.ok, proof.violations.len(), self.inner.clock.now());
+                return Ok(proof);
+            };
             last = Some(end.clone());
             for key in &keys {
                 progress(key);

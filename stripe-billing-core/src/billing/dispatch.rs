@@ -84,7 +84,7 @@ impl Billing {
                 // A payment may have gone through since it failed.
                 let now = self.inner.clock.now();
                 let is_about = |known: &&Subject| known.key == subject;
-                let holds = |known: &Subject| notice.holds(known, now);
+                let holds = |known: &Subject| notice.holds(known, self.inner.catalog.policy(), now);
                 let about = known.iter().find(is_about);
                 if notice.object.is_some() && !about.is_some_and(holds) {
                     return Ok(Delivery::Dropped);

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 
 use super::Billing;
+use crate::access::Access;
 use crate::error::StoreError;
 use crate::keys::{AccountKey, SubjectKey, Tenant};
 use crate::notice::credits_subject_id;
-use crate::operator::CustomerView;
+use crate::operator::{CustomerView, EvidenceDraft};
 use crate::state::Subject;
-use crate::store::Records;
+use crate::store::{Records, UsageQuery};
 
 impl Billing {
     /// Everything that is known of a customer, by its id or another name of it. Without a mode it is
@@ -50,6 +51,44 @@ impl Billing {
             view.livemode = livemode;
         }
         Ok(view)
+    }
+
+    /// What is known that speaks for a disputed payment of a customer, or a guest: a draft of
+    /// evidence. `None` if there is no such dispute. Modes as in [`Billing::customer_view`].
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    pub async fn dispute_evidence(
+        &self,
+        stripe_account: Option<&str>,
+        livemode: Option<bool>,
+        id: &str,
+        dispute: &str,
+    ) -> Result<Option<EvidenceDraft>, StoreError> {
+        let now = self.inner.clock.now();
+        for mode in livemode.map_or_else(|| vec![true, false], |mode| vec![mode]) {
+            let stripe_account = stripe_account.map(str::to_owned);
+            let tenant = Tenant { stripe_account, livemode: mode };
+            let key = SubjectKey { tenant, id: id.to_owned() };
+            let Some(subject) = self.inner.store.subject(&key).await? else { continue };
+            let paid = subject.payments().find(|it| it.disputes().any(|it| it.id == dispute));
+            let since = paid.and_then(|it| DateTime::from_timestamp(it.created()?, 0));
+            let mut usage = BTreeMap::new();
+            if let (Some(since), Some(owner)) = (since, owner_of(std::slice::from_ref(&subject))) {
+                for account in self.inner.store.accounts_of(&owner, Some(mode)).await? {
+                    let (from, to) = (since.date_naive(), now.date_naive());
+                    let query = UsageQuery { key: account.key.clone(), from, to, actor: None };
+                    let days = self.inner.store.usage(&query).await?;
+                    if !days.is_empty() {
+                        usage.insert(account.key.unit.0, days);
+                    }
+                }
+            }
+            let catalog = &self.inner.catalog;
+            let access = Access::evaluate(std::slice::from_ref(&subject), catalog, now);
+            return Ok(EvidenceDraft::of(&subject, dispute, usage, access, catalog));
+        }
+        Ok(None)
     }
 
     /// Everything that is known of an account: of all of its customers, and of what it bought as a

@@ -8,8 +8,8 @@ use futures_util::FutureExt;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::JoinSet;
 
-use super::Billing;
 use super::process::Report;
+use super::{Billing, observe};
 use crate::error::StoreError;
 use crate::keys::AccountKey;
 
@@ -115,6 +115,7 @@ impl Billing {
                     POLL
                 }
                 Ok(Err(error)) => {
+                    observe::store_failed();
                     tracing::error!(error = %error, "the store failed; waiting");
                     pause = (pause * 2).min(MAX_PAUSE);
                     pause

@@ -124,6 +124,12 @@ impl<'d> Check<'d> {
             );
         }
         self.amounts("policy.credits_low", "unit", &policy.credits_low, 0);
+        let days = &policy.dunning_days;
+        let ascending = days.windows(2).all(|pair| pair[0] < pair[1]);
+        if !ascending || days.len() > 10 || days.iter().any(|day| !(1..=90).contains(day)) {
+            let message = "at most ten days from 1 to 90, in ascending order";
+            self.report("policy.dunning_days", message);
+        }
     }
 
     fn link(&mut self, link: &Link) {

@@ -136,7 +136,14 @@ impl Meaning {
             upgrade_credits,
             credits_low,
             credits_from,
+            dunning,
+            dunning_days,
         } = policy;
+        self.text(dunning.as_str());
+        self.count(dunning_days.len());
+        for day in dunning_days {
+            self.number((*day).into());
+        }
         self.number(renewal_grace.num_seconds());
         self.text(upgrade_credits.as_str());
         self.amounts(credits_low);

@@ -52,6 +52,8 @@
 //! connected_accounts = "ignore"        # or "separate"
 //! renewal_grace = "72h"                # how long a period's credits outlast it, until the renewal ends them
 //! upgrade_credits = "at_renewal"       # or "prorated": what an upgrade within a period grants
+//! dunning = "standard"                 # or "off": reminders of renewals that failed
+//! dunning_days = [3, 7, 12]            # on which days after the first failed attempt
 //! credits_low = { credits = 50 }       # tell the customer at this balance
 //! credits_from = { stories = "team_first" } # or "member_first", "member", "team": who pays for work on a feature
 //!
@@ -105,7 +107,7 @@ pub use mistake::{CatalogError, Mistake};
 pub use period::{Period, PeriodUnit};
 pub use plan::{DisplayAmount, Pack, Plan, PlanPrice};
 pub use policy::{
-    ConnectedAccounts, CreditResidual, CreditsFrom, Link, OnDispute, OnFullRefund, Policy,
+    ConnectedAccounts, CreditResidual, CreditsFrom, Dunning, Link, OnDispute, OnFullRefund, Policy,
     UpgradeCredits,
 };
 

@@ -55,6 +55,10 @@ pub struct Policy {
     /// Who pays for work on a feature where a member and a team are named, by feature. Default
     /// [`CreditsFrom::MemberFirst`].
     pub credits_from: BTreeMap<String, CreditsFrom>,
+    /// Whether customers are reminded of renewals that failed. Default [`Dunning::Standard`].
+    pub dunning: Dunning,
+    /// On which days after the first failed attempt; ascending. Default 3, 7 and 12.
+    pub dunning_days: Vec<u16>,
 }
 
 impl Default for Policy {
@@ -69,6 +73,8 @@ impl Default for Policy {
             upgrade_credits: UpgradeCredits::default(),
             credits_low: BTreeMap::new(),
             credits_from: BTreeMap::new(),
+            dunning: Dunning::default(),
+            dunning_days: vec![3, 7, 12],
         }
     }
 }
@@ -153,6 +159,17 @@ words! {
         Member = "member",
         /// The team only.
         Team = "team",
+    }
+}
+
+words! {
+    /// Whether customers are reminded of renewals that failed.
+    Dunning {
+        /// On the policy's days, and once before access ends.
+        #[default]
+        Standard = "standard",
+        /// They are told of each failed attempt, and of nothing else.
+        Off = "off",
     }
 
     /// What happens to events of connected accounts (Stripe Connect).

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::dunning::DeclineClass;
 use crate::secret::Secret;
 use crate::ticket::TicketKind;
 
@@ -16,7 +17,8 @@ pub struct NoticeDetails {
     pub products: Vec<String>,
     /// What the notice is about: paid, owed, refunded, disputed, or to be charged.
     pub amount: Option<Money>,
-    /// What went back in all, where that is more than `amount`; or what the disputed payment was.
+    /// What went back in all, where that is more than `amount`; or what all open invoices come to,
+    /// where there are several.
     pub total: Option<Money>,
     /// The number printed on the invoice.
     pub invoice_number: Option<String>,
@@ -101,6 +103,8 @@ pub struct Decline {
     /// Whether trying the same card again cannot help
     /// (<https://docs.stripe.com/billing/revenue-recovery/smart-retries>).
     pub hard: bool,
+    /// What kind of decline it is.
+    pub class: DeclineClass,
 }
 
 /// What is subscribed to, and what it costs.
@@ -151,21 +155,7 @@ impl fmt::Debug for Recipient {
 impl Decline {
     /// What a code of Stripe's means.
     pub fn of(code: &str) -> Self {
-        let hard = matches!(
-            code,
-            "incorrect_number"
-                | "lost_card"
-                | "stolen_card"
-                | "pickup_card"
-                | "revocation_of_authorization"
-                | "revocation_of_all_authorizations"
-                | "highest_risk_level"
-                | "transaction_not_allowed"
-                | "expired_card"
-                | "card_not_supported"
-                | "currency_not_supported"
-                | "invalid_account"
-        );
-        Self { code: code.to_owned(), hard }
+        let class = DeclineClass::of(code);
+        Self { code: code.to_owned(), hard: class.needs_another_card(), class }
     }
 }

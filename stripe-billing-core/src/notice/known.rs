@@ -8,6 +8,7 @@ use super::{
 };
 use crate::access::Access;
 use crate::catalog::Catalog;
+use crate::dunning::{self, CaseState};
 use crate::secret::Secret;
 use crate::state::{
     CheckoutRecord, InvoiceRecord, ObjectKind, ObjectRef, PaymentMethodRecord, PaymentRecord,
@@ -38,7 +39,12 @@ impl NoticeDetails {
             Some(Record::Subscription(record)) => {
                 details.of_subscription(notice, subject, record, catalog);
             }
-            Some(Record::Invoice(record)) => details.of_invoice(subject, record, catalog, now),
+            Some(Record::Invoice(record)) => {
+                details.of_invoice(subject, record, catalog, now);
+                if notice.kind.is_dunning() {
+                    details.total = all_open(subject, catalog, now);
+                }
+            }
             Some(Record::CheckoutSession(record)) => details.of_checkout(subject, record, catalog),
             Some(Record::Payment(record)) => details.of_payment(notice, subject, record),
             Some(Record::PaymentMethod(record)) => {
@@ -176,7 +182,8 @@ impl NoticeDetails {
                 self.reason = warning.and_then(|warning| warning.fraud_type.clone());
             }
             _ => {
-                let Some(dispute) = record.disputes().find(|it| it.id == notice.detail) else {
+                let Some(dispute) = record.disputes().find(|it| notice.dispute() == Some(&it.id))
+                else {
                     return;
                 };
                 let Dispute { amount, currency, reason, due_by, .. } = dispute;
@@ -277,6 +284,21 @@ impl PlanDetails {
             period: period.map(|it| (it.unit.as_str().to_owned(), i64::from(it.count))),
         }
     }
+}
+
+/// What all open invoices of dunning come to, where there are several in one currency.
+fn all_open(subject: &Subject, catalog: &Catalog, now: DateTime<Utc>) -> Option<Money> {
+    let cases = dunning::cases(subject, catalog.policy(), now);
+    let mut open = cases.iter().filter(|case| case.state == CaseState::Active);
+    let first = open.next()?;
+    let mut rest = open.peekable();
+    rest.peek()?;
+    let total =
+        rest.try_fold(first.amount?, |sum: i64, case| match case.currency == first.currency {
+            true => sum.checked_add(case.amount?),
+            false => None,
+        });
+    Money::of(total, first.currency.as_deref())
 }
 
 /// What the catalog calls these prices, each name once.

@@ -5,6 +5,7 @@
 //! their objects were created, then by id; what Stripe did not say is `null`.
 
 mod customer;
+mod evidence;
 mod invoice;
 mod payment;
 mod redact;
@@ -24,6 +25,7 @@ use crate::ledger::CreditsView;
 use crate::state::{State, Subject};
 
 pub use customer::{CustomerDetails, LinksView, PaymentMethodView, SubjectView};
+pub use evidence::{EvidenceDraft, PaidPeriod};
 pub use invoice::InvoiceView;
 pub use payment::{DisputeOutcome, DisputeView, FraudWarningView, PaymentView, RefundView};
 pub use redact::redacted;

@@ -118,7 +118,7 @@ impl PaymentView {
         subject.payments().filter(|record| moved_money(record)).map(Self::of).collect()
     }
 
-    fn of(record: &PaymentRecord) -> Self {
+    pub(super) fn of(record: &PaymentRecord) -> Self {
         let mut refunds: Vec<RefundView> = record.refunds().map(RefundView::of).collect();
         refunds.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
         Self {

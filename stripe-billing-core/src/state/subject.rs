@@ -139,6 +139,7 @@ impl Subject {
         let ended = self.last_ended();
         let mut invoices: BTreeSet<&str> = self.latest_paid(ended).map(InvoiceRecord::id).collect();
         invoices.extend(self.invoices().filter(|invoice| waits(invoice)).map(InvoiceRecord::id));
+        invoices.extend(self.last_settled());
         let unexplained = self.last_unexplained();
         let disputed = self.payments().filter(|payment| payment.has_open_dispute());
         invoices.extend(disputed.flat_map(|payment| payment.invoices()).map(String::as_str));
@@ -206,6 +207,16 @@ impl Subject {
         });
         let changes: Vec<&InvoiceRecord> = changes.map(|(_, _, record)| record).collect();
         latest.into_values().map(|(_, record)| record).chain(changes)
+    }
+
+    /// Of the invoices that could not be collected at first, the one that was settled last: whoever
+    /// was told of it and paid is not told of another one right after.
+    fn last_settled(&self) -> Option<&str> {
+        self.invoices()
+            .filter(|record| record.first_failed_at().is_some())
+            .filter(|record| record.latest().is_some_and(|view| view.status.is_terminal()))
+            .max_by_key(|record| (record.closed_at(), record.id()))
+            .map(InvoiceRecord::id)
     }
 
     /// The newest payment that came back and of which nobody knows what it paid for.

@@ -32,7 +32,7 @@ fn every_mail_in_every_language_is_as_it_was_last_looked_at() {
         .unwrap();
     let index = std::fs::read_to_string(notifier.preview(folder.path()).unwrap()).unwrap();
     let written = files(folder.path());
-    assert_eq!(written.len(), 20 * 6 * 2);
+    assert_eq!(written.len(), 22 * 6 * 2);
     for file in &written {
         assert!(index.contains(&format!("\"{}\"", file.display())), "{file:?} is in the index");
     }

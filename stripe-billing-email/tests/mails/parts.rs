@@ -76,9 +76,11 @@ pub(crate) fn agree(mail: &Mail) {
     }
 }
 
-const KINDS: [NoticeKind; 20] = [
+const KINDS: [NoticeKind; 22] = [
     NoticeKind::Receipt,
     NoticeKind::PaymentFailed,
+    NoticeKind::PaymentReminder,
+    NoticeKind::PaymentFinalNotice,
     NoticeKind::PaymentRecovered,
     NoticeKind::ActionRequired,
     NoticeKind::Refund,

@@ -219,16 +219,35 @@ impl<'r> Reader<'r> {
     }
 
     pub(super) fn integer(&mut self, entry: &Entry<'_, '_>) -> Option<i64> {
-        let Some(integer) = entry.value.as_integer() else {
-            self.wrong_type(&entry.path, "a whole number", entry.value);
+        self.number(&entry.path, entry.value)
+    }
+
+    fn number(&mut self, path: &str, value: &DeValue<'_>) -> Option<i64> {
+        let Some(integer) = value.as_integer() else {
+            self.wrong_type(path, "a whole number", value);
             return None;
         };
         let number = i64::from_str_radix(integer.as_str(), integer.radix()).ok();
         if number.is_none() {
             let message = format!("{integer} is out of range: write at most {MAX_AMOUNT}");
-            self.mistake(&entry.path, message);
+            self.mistake(path, message);
         }
         number
+    }
+
+    /// Numbers of days; one out of range counts as too many, which the checks name.
+    pub(super) fn days(&mut self, entry: &Entry<'_, '_>) -> Vec<u16> {
+        let DeValue::Array(items) = entry.value else {
+            self.wrong_type(&entry.path, "an array, such as [3, 7, 12]", entry.value);
+            return Vec::new();
+        };
+        let mut days = Vec::with_capacity(items.len());
+        for (at, value) in items.iter().enumerate() {
+            let path = self.item(&entry.path, at, value);
+            let number = self.number(&path, value.get_ref());
+            days.extend(number.map(|number| u16::try_from(number).unwrap_or(u16::MAX)));
+        }
+        days
     }
 
     pub(super) fn flag(&mut self, entry: &Entry<'_, '_>) -> bool {

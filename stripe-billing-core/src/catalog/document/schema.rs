@@ -18,6 +18,8 @@ const POLICY: &[&str] = &[
     "upgrade_credits",
     "credits_low",
     "credits_from",
+    "dunning",
+    "dunning_days",
 ];
 const PLAN: &[&str] =
     &["name", "features", "limits", "trial_days", "trial_credits", "rollover", "price"];
@@ -120,6 +122,8 @@ fn policy(reader: &mut Reader<'_>, entry: &Entry<'_, '_>, policy: &mut Policy) {
             }
             "credits_low" => policy.credits_low = reader.amounts(&entry),
             "credits_from" => policy.credits_from = reader.words(&entry),
+            "dunning" => policy.dunning = reader.word(&entry, policy.dunning),
+            "dunning_days" => policy.dunning_days = reader.days(&entry),
             _ => reader.unknown(&entry, POLICY, None),
         }
     }

@@ -44,6 +44,8 @@ fn it_does_not_depend_on_order_or_formatting() {
         id = "price_team_monthly"
         [policy]
         connected_accounts = "separate"
+        dunning_days = [2, 9]
+        dunning = "off"
         credits_low.tokens = 100
         credits_from.api = "team"
         renewal_grace = "720m"
@@ -79,6 +81,8 @@ fn every_change_of_meaning_changes_it() {
         ("\"bundle\"", "\"pack_id\""),
         ("\"1d12h\"", "\"1d13h\""),
         ("\"12h\"", "\"13h\""),
+        ("dunning = \"off\"", "dunning = \"standard\""),
+        ("[2, 9]", "[2, 10]"),
         ("credits_low = { tokens = 100 }", "credits_low = { tokens = 101 }"),
         ("credits_from = { api = \"team\" }", "credits_from = { api = \"member\" }"),
         ("rollover = { tokens = 200 }", ""),

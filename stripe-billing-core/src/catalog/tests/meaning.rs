@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 
 use crate::catalog::{
-    Catalog, ConnectedAccounts, CreditResidual, CreditsFrom, Link, OnDispute, OnFullRefund, Pack,
-    Period, PeriodUnit, Plan, PlanPrice, Policy, UpgradeCredits,
+    Catalog, ConnectedAccounts, CreditResidual, CreditsFrom, Dunning, Link, OnDispute,
+    OnFullRefund, Pack, Period, PeriodUnit, Plan, PlanPrice, Policy, UpgradeCredits,
 };
 
 /// Uses every key there is.
@@ -23,6 +23,8 @@ renewal_grace = "12h"
 upgrade_credits = "prorated"
 credits_low = { tokens = 100 }
 credits_from = { api = "team" }
+dunning = "off"
+dunning_days = [2, 9]
 
 [plan.team]
 name = "Team & friends"
@@ -80,6 +82,8 @@ fn full_in_code() -> Catalog {
             upgrade_credits: UpgradeCredits::Prorated,
             credits_low: [("tokens".to_owned(), 100)].into(),
             credits_from: [("api".to_owned(), CreditsFrom::Team)].into(),
+            dunning: Dunning::Off,
+            dunning_days: vec![2, 9],
         })
         .plan(
             Plan::new("team")

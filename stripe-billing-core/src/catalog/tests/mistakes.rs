@@ -233,6 +233,7 @@ fn policy_words_durations_and_periods() {
         ("on_full_refund", "\"keep_access\" or \"revoke_access\""),
         ("credit_residual", "\"debt\" or \"write_off\""),
         ("connected_accounts", "\"ignore\" or \"separate\""),
+        ("dunning", "\"standard\" or \"off\""),
     ] {
         let message = format!("`maybe` is not known: write {words}");
         in_policy(&format!("{key} = \"maybe\""), &format!("policy.{key}"), &message);
@@ -245,6 +246,12 @@ fn policy_words_durations_and_periods() {
         let statement = format!("past_due_grace = \"{long}\"");
         in_policy(&statement, "policy.past_due_grace", "between 0 and 3650 days");
     }
+    for bad in ["[7, 3]", "[3, 3]", "[0]", "[91]", "[-1]", "[1,2,3,4,5,6,7,8,9,10,11]"] {
+        let statement = format!("dunning_days = {bad}");
+        in_policy(&statement, "policy.dunning_days", "ten days from 1 to 90");
+    }
+    in_policy("dunning_days = 7", "policy.dunning_days", "an array, such as [3, 7, 12]");
+    in_policy("dunning_days = [\"7\"]", "policy.dunning_days[0]", "a whole number");
     for bad in ["monthly", "", "three months", "-1 month", "month 3"] {
         let statement = format!("period = \"{bad}\"");
         in_price(&statement, "plan.pro.price[0].period", "is no period: write \"day\"");

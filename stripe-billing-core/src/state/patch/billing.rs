@@ -44,9 +44,11 @@ impl Patch {
 
         let kind = event.event_type.as_str();
         let failed = kind == "invoice.payment_failed";
+        let failed_at = failed.then_some(event.stamp()).filter(|stamp| *stamp > 0);
         patch.records.push(Record::Invoice(InvoiceRecord {
             versions,
-            first_failed_at: failed.then_some(event.stamp()).filter(|stamp| *stamp > 0),
+            first_failed_at: failed_at,
+            last_failed_at: failed_at,
             failed_attempts: failed.then_some(view.attempt_count).into_iter().collect(),
             action_required: kind == "invoice.payment_action_required",
             uncollectible: view.status == InvoiceStatus::Uncollectible,

@@ -8,8 +8,8 @@ mod snapshot;
 use super::versions::Versions;
 use crate::stripe::Resource;
 use crate::stripe::objects::{
-    CheckoutSession, Customer, EntitlementSummary, Invoice, PaymentMethod, Subscription,
-    SubscriptionStatus,
+    CheckoutSession, Customer, EntitlementSummary, Invoice, InvoiceStatus, PaymentMethod,
+    Subscription, SubscriptionStatus,
 };
 
 pub use payment::PaymentRecord;
@@ -167,6 +167,9 @@ pub struct InvoiceRecord {
     /// When collection failed first, Unix seconds.
     #[serde(default)]
     pub(crate) first_failed_at: Option<i64>,
+    /// When collection failed last, Unix seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_failed_at: Option<i64>,
     /// The numbers of the attempts that failed.
     #[serde(default)]
     pub(crate) failed_attempts: BTreeSet<i64>,
@@ -348,6 +351,7 @@ impl InvoiceRecord {
             id: id.into(),
             versions: Versions::default(),
             first_failed_at: None,
+            last_failed_at: None,
             failed_attempts: BTreeSet::new(),
             action_required: false,
             finalization_failed: false,
@@ -359,6 +363,7 @@ impl InvoiceRecord {
     fn merge(&mut self, other: &Self) {
         self.versions.merge(&other.versions);
         self.first_failed_at = earliest(self.first_failed_at, other.first_failed_at);
+        self.last_failed_at = self.last_failed_at.max(other.last_failed_at);
         self.failed_attempts.extend(&other.failed_attempts);
         self.action_required |= other.action_required;
         self.finalization_failed |= other.finalization_failed;
@@ -376,6 +381,18 @@ impl InvoiceRecord {
         self.overdue_at
     }
 
+    /// When it was paid, voided or given up, or was last seen so; `None` while it waits.
+    pub(crate) fn closed_at(&self) -> Option<i64> {
+        let view = self.latest()?;
+        let said = match view.status {
+            InvoiceStatus::Paid => view.paid_at,
+            InvoiceStatus::Void => view.voided_at,
+            InvoiceStatus::Uncollectible => view.marked_uncollectible_at,
+            _ => return None,
+        };
+        said.or_else(|| self.versions.stamp())
+    }
+
     /// Whether Stripe could not finalise it.
     pub fn finalization_failed(&self) -> bool {
         self.finalization_failed
@@ -384,6 +401,11 @@ impl InvoiceRecord {
     /// The invoice as last seen.
     pub fn latest(&self) -> Option<&Invoice> {
         self.versions.latest()
+    }
+
+    /// When collection failed last, Unix seconds.
+    pub fn last_failed_at(&self) -> Option<i64> {
+        self.last_failed_at
     }
 
     /// When collection failed first, Unix seconds.
