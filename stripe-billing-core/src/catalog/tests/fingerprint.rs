@@ -69,7 +69,7 @@ fn it_is_the_same_in_every_process_and_version() {
     assert_eq!(fingerprint(FULL), fingerprint(FULL));
     assert_eq!(
         fingerprint(FULL),
-        "ed83d337d4732df9c1222483a4c08b0cc3feb46069a6a31eb454947a72c35b57"
+        "36cea7404b1a50e46fd078bc459d433887814b506f243927fbe2dc15cea2c895"
     );
 }
 
