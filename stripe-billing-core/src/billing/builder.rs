@@ -7,6 +7,7 @@ use super::{Billing, Inner, flight};
 use crate::cache::{Cache, NoCache};
 use crate::catalog::Catalog;
 use crate::clock::{Clock, SystemClock};
+use crate::fraud::FraudRule;
 use crate::notify::{EventHandler, LogNotifier, Notifier, UnhandledEvents};
 use crate::queue::Backoff;
 use crate::store::Store;
@@ -38,6 +39,7 @@ pub struct BillingBuilder {
     notifier: Arc<dyn Notifier>,
     handler: Arc<dyn EventHandler>,
     unhandled: Option<Arc<dyn UnhandledEvents>>,
+    fraud: Vec<Arc<dyn FraudRule>>,
     retention: Option<TimeDelta>,
     shadow: bool,
     stripe: Option<Arc<dyn StripeApi>>,
@@ -85,6 +87,7 @@ impl BillingBuilder {
             notifier: Arc::new(LogNotifier),
             handler: Arc::new(LogNotifier),
             unhandled: None,
+            fraud: Vec::new(),
             retention: None,
             shadow: false,
             stripe: None,
@@ -144,6 +147,13 @@ impl BillingBuilder {
     /// The app's own handler of facts; they go to the log unless it is set.
     pub fn on_event(mut self, handler: impl EventHandler) -> Self {
         self.handler = Arc::new(handler);
+        self
+    }
+
+    /// One more rule that an account has to pass before a checkout is opened, beside those of the
+    /// catalog's policy.
+    pub fn fraud_rule(mut self, rule: impl FraudRule) -> Self {
+        self.fraud.push(Arc::new(rule));
         self
     }
 
@@ -249,6 +259,7 @@ impl BillingBuilder {
                 notifier: self.notifier,
                 handler: self.handler,
                 unhandled: self.unhandled,
+                fraud: self.fraud,
                 retention: self.retention,
                 shadow: self.shadow,
                 stripe: self.stripe,

@@ -34,6 +34,7 @@ use crate::cache::{Cache, CacheStats, Ticket};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::error::StoreError;
+use crate::fraud::FraudRule;
 use crate::keys::AccountKey;
 use crate::notify::{EventHandler, Notifier, UnhandledEvents};
 use crate::queue::Backoff;
@@ -81,6 +82,7 @@ struct Inner {
     notifier: Arc<dyn Notifier>,
     handler: Arc<dyn EventHandler>,
     unhandled: Option<Arc<dyn UnhandledEvents>>,
+    fraud: Vec<Arc<dyn FraudRule>>,
     retention: Option<TimeDelta>,
     shadow: bool,
     stripe: Option<Arc<dyn StripeApi>>,

@@ -137,7 +137,9 @@ impl Meaning {
             credits_low,
             dunning,
             dunning_days,
+            fraud,
         } = policy;
+        self.text(fraud.as_str());
         self.text(dunning.as_str());
         self.count(dunning_days.len());
         for day in dunning_days {

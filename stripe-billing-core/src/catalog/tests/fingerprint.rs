@@ -44,6 +44,7 @@ fn it_does_not_depend_on_order_or_formatting() {
         id = "price_team_monthly"
         [policy]
         connected_accounts = "separate"
+        fraud = "standard"
         dunning_days = [2, 9]
         dunning = "off"
         credits_low.tokens = 100
@@ -68,7 +69,7 @@ fn it_is_the_same_in_every_process_and_version() {
     assert_eq!(fingerprint(FULL), fingerprint(FULL));
     assert_eq!(
         fingerprint(FULL),
-        "faf1f45f9afae81b3cf599888a26cd3a83427c1e6a103874d3e450df67f4b13b"
+        "9adda94458180ff2339ea05a817d08ed0fdb9fc1afb0f881570ae1a3a3da9e98"
     );
 }
 
@@ -82,6 +83,7 @@ fn every_change_of_meaning_changes_it() {
         ("\"12h\"", "\"13h\""),
         ("dunning = \"off\"", "dunning = \"standard\""),
         ("[2, 9]", "[2, 10]"),
+        ("fraud = \"standard\"", ""),
         ("credits_low = { tokens = 100 }", "credits_low = { tokens = 101 }"),
         ("rollover = { tokens = 200 }", ""),
         ("\"prorated\"", "\"at_renewal\""),

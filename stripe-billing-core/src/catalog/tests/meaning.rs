@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 
 use crate::catalog::{
-    Catalog, ConnectedAccounts, CreditResidual, Dunning, Link, OnDispute, OnFullRefund, Pack,
-    Period, PeriodUnit, Plan, PlanPrice, Policy, UpgradeCredits,
+    Catalog, ConnectedAccounts, CreditResidual, Dunning, Fraud, Link, OnDispute, OnFullRefund,
+    Pack, Period, PeriodUnit, Plan, PlanPrice, Policy, UpgradeCredits,
 };
 
 /// Uses every key there is.
@@ -24,6 +24,7 @@ upgrade_credits = "prorated"
 credits_low = { tokens = 100 }
 dunning = "off"
 dunning_days = [2, 9]
+fraud = "standard"
 
 [plan.team]
 name = "Team & friends"
@@ -82,6 +83,7 @@ fn full_in_code() -> Catalog {
             credits_low: [("tokens".to_owned(), 100)].into(),
             dunning: Dunning::Off,
             dunning_days: vec![2, 9],
+            fraud: Fraud::Standard,
         })
         .plan(
             Plan::new("team")
