@@ -259,6 +259,10 @@ impl From<SellError> for Problem {
                 conflict("already_subscribed", "There is a live subscription already")
                     .with_detail("change or cancel it instead of buying a second one")
             }
+            SellError::Denied(_) => {
+                Self::new(StatusCode::FORBIDDEN, "denied_by_rule", "This cannot be bought now")
+                    .with_detail("please get in touch")
+            }
             SellError::CheckoutCompleted => {
                 conflict("checkout_completed", "A checkout has just been paid")
                     .with_detail("its result is about to arrive")

@@ -16,6 +16,7 @@ mod domain;
 pub mod dunning;
 mod error;
 mod forward;
+pub mod fraud;
 mod keys;
 pub mod ledger;
 mod memory;

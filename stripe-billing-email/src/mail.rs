@@ -100,11 +100,6 @@ impl Ids {
                 object: None,
                 detail: format!("fraud_warning:{detail}"),
             },
-            NoticeKind::EventDead => Notice {
-                kind: NoticeKind::TicketOpened,
-                object: None,
-                detail: format!("dead_event:{detail}"),
-            },
             _ => return None,
         };
         let key = root.key();

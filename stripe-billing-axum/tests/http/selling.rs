@@ -1,4 +1,5 @@
 use serde_json::json;
+use stripe_billing_core::fraud::{FraudRule, History, Verdict};
 use stripe_billing_core::stripe::StripeClient;
 
 use crate::app::{App, app, app_with, builder};
@@ -74,4 +75,33 @@ async fn an_account_in_a_body_is_never_believed() {
     app.post("/billing/checkout", "ada", &json!({"account": "ben", "price": "price_pro"}))
         .await
         .assert_problem(409, "already_subscribed");
+}
+
+/// A rule of the app's own.
+#[derive(Debug)]
+struct Never(Verdict);
+
+impl FraudRule for Never {
+    fn judge(&self, history: &History<'_>) -> Verdict {
+        // What Ben did is none of Ada's business.
+        if history.subjects.is_empty() { Verdict::Allow } else { self.0 }
+    }
+}
+
+#[tokio::test]
+async fn a_rule_denies_a_checkout_and_nothing_else() {
+    let order = json!({"price": "price_pack"});
+    let denying = builder().stripe(offline()).fraud_rule(Never(Verdict::Deny("own_rule")));
+    let app = App::new(denying.fraud_rule(Never(Verdict::Allow)).build().unwrap());
+    app.subscribe("ada").await;
+    let answer = app.post("/billing/checkout", "ada", &order).await;
+    answer.assert_problem(403, "denied_by_rule");
+    assert!(!answer.body.to_string().contains("own_rule"), "{}", answer.body);
+    assert_eq!(app.get("/billing/state", Some("ada")).await.body["access"], true);
+    // Nothing is known of Ben, and a review lets Ada through: to a Stripe that is away.
+    app.post("/billing/checkout", "ben", &order).await.assert_problem(503, "stripe_unavailable");
+    let reviewing = builder().stripe(offline()).fraud_rule(Never(Verdict::Review("own_rule")));
+    let app = App::new(reviewing.build().unwrap());
+    app.subscribe("ada").await;
+    app.post("/billing/checkout", "ada", &order).await.assert_problem(503, "stripe_unavailable");
 }

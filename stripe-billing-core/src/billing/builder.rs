@@ -9,6 +9,7 @@ use crate::cache::{Cache, NoCache};
 use crate::catalog::Catalog;
 use crate::clock::{Clock, SystemClock};
 use crate::digest;
+use crate::fraud::FraudRule;
 use crate::notify::{EventHandler, LogNotifier, Notifier, TicketSink, UnhandledEvents};
 use crate::queue::Backoff;
 use crate::store::Store;
@@ -42,6 +43,7 @@ pub struct BillingBuilder {
     unhandled: Option<Arc<dyn UnhandledEvents>>,
     tickets: Option<Arc<dyn TicketSink>>,
     configuration: Option<String>,
+    fraud: Vec<Arc<dyn FraudRule>>,
     retention: Option<TimeDelta>,
     shadow: bool,
     stripe: Option<Arc<dyn StripeApi>>,
@@ -91,6 +93,7 @@ impl BillingBuilder {
             unhandled: None,
             tickets: None,
             configuration: None,
+            fraud: Vec::new(),
             retention: None,
             shadow: false,
             stripe: None,
@@ -150,6 +153,13 @@ impl BillingBuilder {
     /// The app's own handler of facts; they go to the log unless it is set.
     pub fn on_event(mut self, handler: impl EventHandler) -> Self {
         self.handler = Arc::new(handler);
+        self
+    }
+
+    /// One more rule that an account has to pass before a checkout is opened, beside those of the
+    /// catalog's policy.
+    pub fn fraud_rule(mut self, rule: impl FraudRule) -> Self {
+        self.fraud.push(Arc::new(rule));
         self
     }
 
@@ -274,6 +284,7 @@ impl BillingBuilder {
                 unhandled: self.unhandled,
                 tickets: self.tickets,
                 configuration,
+                fraud: self.fraud,
                 retention: self.retention,
                 shadow: self.shadow,
                 stripe: self.stripe,

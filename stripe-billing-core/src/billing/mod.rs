@@ -42,6 +42,7 @@ use crate::cache::{Cache, CacheStats, Ticket};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::error::StoreError;
+use crate::fraud::FraudRule;
 use crate::keys::AccountKey;
 use crate::notify::{EventHandler, Notifier, TicketSink, UnhandledEvents};
 use crate::queue::{Backoff, Breaker};
@@ -94,6 +95,7 @@ struct Inner {
     unhandled: Option<Arc<dyn UnhandledEvents>>,
     tickets: Option<Arc<dyn TicketSink>>,
     configuration: String,
+    fraud: Vec<Arc<dyn FraudRule>>,
     retention: Option<TimeDelta>,
     shadow: bool,
     stripe: Option<Arc<dyn StripeApi>>,

@@ -84,6 +84,12 @@ pub(super) fn proved(ok: bool, violations: usize, now: DateTime<Utc>) {
     metrics::gauge!("stripe_billing_ledger_verify_timestamp_seconds").set(now.timestamp() as f64);
 }
 
+/// Checkouts that rules against fraud looked twice at: `review` or `deny`, by the rule's code.
+pub(super) fn judged(verdict: &'static str, rule: &'static str) {
+    metrics::counter!("stripe_billing_fraud_total", "verdict" => verdict, "rule" => rule)
+        .increment(1);
+}
+
 /// Times that workers, or who asks for figures, could not use the store.
 pub(super) fn store_failed() {
     metrics::counter!("stripe_billing_store_errors_total").increment(1);

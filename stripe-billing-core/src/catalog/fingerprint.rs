@@ -138,7 +138,9 @@ impl Meaning {
             credits_from,
             dunning,
             dunning_days,
+            fraud,
         } = policy;
+        self.text(fraud.as_str());
         self.text(dunning.as_str());
         self.count(dunning_days.len());
         for day in dunning_days {

@@ -59,6 +59,8 @@ pub struct Policy {
     pub dunning: Dunning,
     /// On which days after the first failed attempt; ascending. Default 3, 7 and 12.
     pub dunning_days: Vec<u16>,
+    /// Which rules an account has to pass before a checkout is opened. Default [`Fraud::Off`].
+    pub fraud: Fraud,
 }
 
 impl Default for Policy {
@@ -75,6 +77,7 @@ impl Default for Policy {
             credits_from: BTreeMap::new(),
             dunning: Dunning::default(),
             dunning_days: vec![3, 7, 12],
+            fraud: Fraud::default(),
         }
     }
 }
@@ -170,6 +173,15 @@ words! {
         Standard = "standard",
         /// They are told of each failed attempt, and of nothing else.
         Off = "off",
+    }
+
+    /// Which rules an account has to pass before a checkout is opened.
+    Fraud {
+        /// The app's own, if it has any.
+        #[default]
+        Off = "off",
+        /// [`StandardRules`](crate::fraud::StandardRules) as well.
+        Standard = "standard",
     }
 
     /// What happens to events of connected accounts (Stripe Connect).

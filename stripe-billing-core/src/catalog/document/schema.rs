@@ -20,6 +20,7 @@ const POLICY: &[&str] = &[
     "credits_from",
     "dunning",
     "dunning_days",
+    "fraud",
 ];
 const PLAN: &[&str] =
     &["name", "features", "limits", "trial_days", "trial_credits", "rollover", "price"];
@@ -123,6 +124,7 @@ fn policy(reader: &mut Reader<'_>, entry: &Entry<'_, '_>, policy: &mut Policy) {
             "credits_low" => policy.credits_low = reader.amounts(&entry),
             "credits_from" => policy.credits_from = reader.words(&entry),
             "dunning" => policy.dunning = reader.word(&entry, policy.dunning),
+            "fraud" => policy.fraud = reader.word(&entry, policy.fraud),
             "dunning_days" => policy.dunning_days = reader.days(&entry),
             _ => reader.unknown(&entry, POLICY, None),
         }

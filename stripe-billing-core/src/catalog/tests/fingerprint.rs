@@ -44,6 +44,7 @@ fn it_does_not_depend_on_order_or_formatting() {
         id = "price_team_monthly"
         [policy]
         connected_accounts = "separate"
+        fraud = "standard"
         dunning_days = [2, 9]
         dunning = "off"
         credits_low.tokens = 100
@@ -69,7 +70,7 @@ fn it_is_the_same_in_every_process_and_version() {
     assert_eq!(fingerprint(FULL), fingerprint(FULL));
     assert_eq!(
         fingerprint(FULL),
-        "36cea7404b1a50e46fd078bc459d433887814b506f243927fbe2dc15cea2c895"
+        "0970a4f002ae92466769c9369f289dc85756f7d7c2f09592bfc4b49d522359ca"
     );
 }
 
@@ -83,6 +84,7 @@ fn every_change_of_meaning_changes_it() {
         ("\"12h\"", "\"13h\""),
         ("dunning = \"off\"", "dunning = \"standard\""),
         ("[2, 9]", "[2, 10]"),
+        ("fraud = \"standard\"", ""),
         ("credits_low = { tokens = 100 }", "credits_low = { tokens = 101 }"),
         ("credits_from = { api = \"team\" }", "credits_from = { api = \"member\" }"),
         ("rollover = { tokens = 200 }", ""),

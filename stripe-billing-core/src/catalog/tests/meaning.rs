@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use crate::catalog::{
-    Catalog, ConnectedAccounts, CreditResidual, CreditsFrom, Dunning, Link, OnDispute,
+    Catalog, ConnectedAccounts, CreditResidual, CreditsFrom, Dunning, Fraud, Link, OnDispute,
     OnFullRefund, Pack, Period, PeriodUnit, Plan, PlanPrice, Policy, UpgradeCredits,
 };
 
@@ -25,6 +25,7 @@ credits_low = { tokens = 100 }
 credits_from = { api = "team" }
 dunning = "off"
 dunning_days = [2, 9]
+fraud = "standard"
 
 [plan.team]
 name = "Team & friends"
@@ -84,6 +85,7 @@ fn full_in_code() -> Catalog {
             credits_from: [("api".to_owned(), CreditsFrom::Team)].into(),
             dunning: Dunning::Off,
             dunning_days: vec![2, 9],
+            fraud: Fraud::Standard,
         })
         .plan(
             Plan::new("team")
