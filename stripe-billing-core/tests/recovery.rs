@@ -1,6 +1,8 @@
 //! What happens when things fail: classes and their consequences, tickets, the pause of the queue,
 //! and what operators do about it. Over the memory store, with a handler that fails as it is told.
 
+#![allow(clippy::unwrap_used)] // In the helpers too: a test that cannot go on fails.
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 

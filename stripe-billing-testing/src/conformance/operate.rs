@@ -208,7 +208,7 @@ pub async fn operate_4_a_failure_is_known_by_its_key(fixture: &Fixture) {
     assert_eq!(known.ticket.map(|ticket| ticket.key), Some(dated));
     assert_eq!(known.opened, 3, "the dated, the longer and that of test mode");
     let known = store.known_failure(&test_mode(), KEY, at(9)).await.expect("known_failure");
-    assert_eq!(known.ticket.map(|ticket| ticket.key.clone()), Some(KEY.to_owned()));
+    assert_eq!(known.ticket.map(|ticket| ticket.key), Some(KEY.to_owned()));
     assert_eq!(known.opened, 0);
 }
 
