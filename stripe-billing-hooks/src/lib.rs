@@ -30,7 +30,7 @@
 //! - **At least once, in no order.** The id is made from the fact and is the same in every attempt
 //!   and for every endpoint: a receiver that keeps the ids it handled handles each fact once.
 //! - Any 2xx takes the fact. Time-outs, lost connections, 408, 425, 429 and 5xx are tried again with
-//!   the back-off of the outbox, and not before a `Retry-After`. Any other answer, a redirect
+//!   the back-off of the outbox, where a `Retry-After` counts up to twice the step. Any other answer, a redirect
 //!   included, refuses the fact for good: it is set aside for an operator.
 //! - 410 also says that the endpoint is gone. It is not called again until the app starts anew, and
 //!   the facts that it would have got are set aside.

@@ -319,3 +319,39 @@ async fn one_account_does_not_see_the_other_and_grace_ends() {
     browser.wait("[data-state=canceled][data-access=false]").await;
     browser.close().await;
 }
+
+#[tokio::test]
+async fn a_visitor_sees_what_fails_recover_and_a_ticket_close() {
+    let Some(browser) = Browser::start().await else {
+        return;
+    };
+    let server = Server::start(&[]).await;
+    browser.open(&server.url).await;
+
+    // A handler that fails is tried again by itself.
+    browser.click("#flaky").await;
+    browser.wait("li.trouble[data-status=retry_wait]").await;
+    browser.picture("8-retry").await;
+    browser.click("button[value=day]").await;
+    browser.wait("#trouble:not(:has(li.trouble))").await;
+
+    // What nobody can read waits for an operator, with a ticket that closes itself.
+    browser.click("#unreadable").await;
+    browser.wait("li.trouble[data-status=dead]").await;
+    browser.wait("li.ticket[data-status=open]").await;
+    browser.click("#unreadable").await;
+    browser.wait("li.trouble[data-status=dead] + li.trouble[data-status=dead]").await;
+    assert!(browser.text("li.ticket[data-status=open] span").await.ends_with("×2"), "one ticket");
+    browser.picture("9-ticket").await;
+    browser.click("li.trouble[data-status=dead] button").await;
+    browser.wait("#trouble:not(:has(li.trouble + li.trouble))").await;
+    browser.click("li.trouble[data-status=dead] button").await;
+    browser.wait("li.ticket[data-status=resolved]").await;
+    browser.wait("#trouble:not(:has(li.trouble))").await;
+
+    // Operators were told once.
+    browser.open(&format!("{}/inbox", server.url)).await;
+    browser.wait("body.inbox").await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+    browser.close().await;
+}

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use stripe_billing_core::Tenant;
+use chrono::TimeDelta;
 use stripe_billing_core::store::Store;
 use stripe_billing_core::stripe::StripeClient;
+use stripe_billing_core::{Billing, ManualClock, Tenant};
 use stripe_billing_testing::event::histories::{ACCOUNT, ACCOUNT_KEY, START};
 use stripe_billing_testing::event::{
     ChargeObject, CustomerObject, EventBuilder, PaymentIntentObject, RefundObject, Shape, histories,
@@ -16,6 +17,15 @@ use stripe_billing_testing::{Faults, FaultyStore, Moment};
 
 use crate::stage::{Setup, Stage, moved, tenant};
 use crate::world::{Story, World};
+
+/// Brings everything to rest and forgets the faults, so that every telling makes the same calls: what
+/// is looked up now and then is looked up in each.
+async fn rest(billing: &Billing, clock: &ManualClock, faults: &Faults) {
+    faults.reset();
+    billing.process_due().await.expect("there are no faults");
+    clock.advance(TimeDelta::seconds(10));
+    faults.reset();
+}
 
 /// Tells a story as Stripe does, again and again until each event is acknowledged.
 async fn tell(world: &World, events: &[Bytes]) {
@@ -37,6 +47,7 @@ async fn every_position(store: Arc<dyn Store>, history: &[Bytes]) {
     let faulty: Arc<dyn Store> = Arc::new(FaultyStore::new(Arc::clone(&store), &faults));
     let world = World::new(faulty);
     let undisturbed = Story::new(history, 0);
+    rest(&world.billing, &world.clock, &faults).await;
     tell(&world, &undisturbed.events).await;
     let calls = faults.count();
     let expected = world.end_of(&undisturbed).await;
@@ -46,7 +57,7 @@ async fn every_position(store: Arc<dyn Store>, history: &[Bytes]) {
     for position in 1..=calls {
         for moment in Moment::ALL {
             number += 1;
-            faults.reset();
+            rest(&world.billing, &world.clock, &faults).await;
             faults.script(position, moment);
             let story = Story::new(history, number);
             tell(&world, &story.events).await;
@@ -91,6 +102,7 @@ async fn positions(store: Arc<dyn Store>, events: &[Bytes], every: usize) {
     let faulty: Arc<dyn Store> = Arc::new(FaultyStore::new(store, &faults));
     let stage = Stage::new(faulty, Setup::default());
     let undisturbed = tenant(0);
+    rest(&stage.billing, &stage.clock, &faults).await;
     tell_tenant(&stage, events, &undisturbed).await;
     let calls = faults.count();
     let expected = stage.seen(&undisturbed).await;
@@ -99,7 +111,7 @@ async fn positions(store: Arc<dyn Store>, events: &[Bytes], every: usize) {
     for position in (1..=calls).step_by(every) {
         for moment in Moment::ALL {
             number += 1;
-            faults.reset();
+            rest(&stage.billing, &stage.clock, &faults).await;
             faults.script(position, moment);
             let tenant = tenant(number);
             tell_tenant(&stage, events, &tenant).await;

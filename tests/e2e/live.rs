@@ -333,11 +333,38 @@ async fn a_thin_event_is_not_lost_while_stripe_is_away(store: Arc<dyn Store>) {
     assert_eq!(end.as_deref(), Some("retry_wait/stripe_failed"));
     stage.settle().await;
     let end = stage.events().await.remove(&updated.thin_id());
-    // Without its customer's metadata it is nobody's, and its state is kept.
-    assert_eq!(end.as_deref(), Some("parked/unlinked"));
+    // Whose it is was asked for as well.
+    assert_eq!(end.as_deref(), Some("processed"));
     let customer = fake.object(&subscription).expect("one")["customer"].clone();
     let view = stage.customer(&test_mode(), customer.as_str().expect("an id")).await;
     assert_eq!(view["subscriptions"][0]["status"], "active");
+}
+
+/// No event names the account: the customer does, and it is asked for. While Stripe does not answer
+/// the event waits for the link as it does without a client, and is not lost.
+async fn a_link_that_no_event_names_is_asked_for(store: Arc<dyn Store>) {
+    let fake = fake().await;
+    let (customer, subscription) = subscribed(&fake, "price_pro");
+    let events = fake.take_events();
+    let mut told = events.iter().filter(|event| event.object_id() == subscription);
+    let told = told.next_back().expect("it is active in the end");
+    let stage = Stage::new(store, Setup::with(&fake));
+    // The question is asked twice.
+    for _ in 0..2 {
+        fake.fail_next("GET /v1/customers/*", Fault::Status(500));
+    }
+    stage.deliver(&bodies(std::slice::from_ref(told))).await;
+    stage.settle().await;
+    let ends = stage.events().await;
+    assert!(ends.values().all(|end| end == "parked/unlinked"), "{ends:?}");
+    fake.cancel_at_period_end(&subscription).expect("it runs");
+    stage.deliver(&bodies(&fake.take_events())).await;
+    stage.settle().await;
+    let ends = stage.events().await;
+    assert!(ends.values().all(|end| !end.starts_with("parked")), "{ends:?}");
+    assert_eq!(stage.account(&test_mode(), ACCOUNT).await["access"], true);
+    let view = stage.customer(&test_mode(), &customer).await;
+    assert_eq!(view["account"], ACCOUNT);
 }
 
 mod on {
@@ -351,5 +378,6 @@ mod on {
         thin_events_do_not_end_elsewhere_than_snapshots
         a_thin_event_does_not_repeat_its_snapshot
         a_thin_event_is_not_lost_while_stripe_is_away
+        a_link_that_no_event_names_is_asked_for
     );
 }

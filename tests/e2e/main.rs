@@ -14,6 +14,7 @@ mod parking;
 mod quickstart;
 mod revocation;
 mod sales;
+mod secrecy;
 mod stage;
 mod tenancy;
 mod world;

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 /// The longest that anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
-const SECRET: &str = "whsec_e2e_hush";
+pub(crate) const SECRET: &str = "whsec_e2e_hush";
 pub(crate) const TOKEN: &str = "operator-hush";
 
 /// A running server, killed when this is dropped.
@@ -29,9 +29,9 @@ pub(crate) struct Server {
 }
 
 /// How a server ended, and what it had to say that was not read before.
-struct Ended {
+pub(crate) struct Ended {
     code: Option<i32>,
-    errors: String,
+    pub(crate) errors: String,
 }
 
 /// The binary, built from what is here now.
@@ -138,7 +138,7 @@ impl Server {
     }
 
     /// Sends SIGTERM and waits for the end.
-    async fn stop(mut self) -> (Ended, TempDir) {
+    pub(crate) async fn stop(mut self) -> (Ended, TempDir) {
         let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(sent.expect("kill runs").success());
         let ended = async {

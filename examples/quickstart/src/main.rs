@@ -37,6 +37,7 @@ mod problem;
 mod server;
 mod state;
 mod told;
+mod trouble;
 mod words;
 mod work;
 

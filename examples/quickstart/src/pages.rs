@@ -14,8 +14,9 @@ use stripe_billing_core::{Access, SpendError};
 use crate::demo::{Demo, DemoError, Step};
 use crate::problem::problem;
 use crate::state::App;
+use crate::trouble::Trouble;
 use crate::work::write_story;
-use crate::{identity, live, page};
+use crate::{identity, live, page, trouble};
 
 type Shared = State<Arc<App>>;
 
@@ -31,7 +32,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/demo/account", post(sign_in))
         .route("/demo/work", post(work));
     if app.demo.is_some() {
-        routes = routes.route("/demo/advance", post(advance)).route("/demo/card", post(card));
+        routes = routes
+            .route("/demo/advance", post(advance))
+            .route("/demo/card", post(card))
+            .route("/demo/trouble", post(make_trouble))
+            .route("/demo/dismiss", post(dismiss));
     }
     routes.with_state(app)
 }
@@ -125,8 +130,7 @@ async fn work(State(app): Shared, headers: HeaderMap, Form(form): Form<Work>) ->
     };
     let succeeds = matches!(form.job, Job::Succeeds);
     match write_story(&app.billing, &account.id, unit, succeeds).await {
-        Ok(()) if wants_page(&headers) => Redirect::to("/").into_response(),
-        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Ok(()) => done(&headers),
         Err(SpendError::Credits(error)) => Problem::from(error).into_response(),
         Err(error) => {
             problem(StatusCode::INTERNAL_SERVER_ERROR, "story_failed", &error.to_string())
@@ -163,6 +167,44 @@ async fn card(State(app): Shared, headers: HeaderMap, Form(form): Form<Card>) ->
     with_demo(&app, &headers, put).await
 }
 
+#[derive(Debug, Deserialize)]
+struct MakeTrouble {
+    trouble: Trouble,
+}
+
+async fn make_trouble(
+    State(app): Shared,
+    headers: HeaderMap,
+    Form(form): Form<MakeTrouble>,
+) -> Response {
+    let id = app.billing.clock().now().timestamp_micros().to_string();
+    match trouble::send(&app.billing, &app.secret, form.trouble, &id).await {
+        Ok(()) => done(&headers),
+        Err(error) => Problem::from(error).into_response(),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Dismiss {
+    seq: i64,
+}
+
+async fn dismiss(State(app): Shared, headers: HeaderMap, Form(form): Form<Dismiss>) -> Response {
+    match trouble::dismiss(&app.billing, form.seq).await {
+        Ok(()) => done(&headers),
+        Err(error) => problem(StatusCode::CONFLICT, "not_possible", &error.to_string()),
+    }
+}
+
+/// Back to the page, or nothing for a script that shows the change by itself.
+fn done(headers: &HeaderMap) -> Response {
+    if wants_page(headers) {
+        Redirect::to("/").into_response()
+    } else {
+        StatusCode::NO_CONTENT.into_response()
+    }
+}
+
 /// Does something to the fake for the visitor.
 async fn with_demo(
     app: &App,
@@ -178,8 +220,7 @@ async fn with_demo(
         return problem(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", title);
     };
     match act(demo, &access).await {
-        Ok(()) if wants_page(headers) => Redirect::to("/").into_response(),
-        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Ok(()) => done(headers),
         Err(error @ DemoError::StillBusy) => {
             problem(StatusCode::SERVICE_UNAVAILABLE, "still_busy", &error.to_string())
         }

@@ -24,6 +24,7 @@ use crate::identity::DemoIdentity;
 use crate::inbox::Mails;
 use crate::state::{App, accounts};
 use crate::told::{Facts, Told};
+use crate::trouble::LabelPrinter;
 use crate::{inbox, operator, pages};
 
 /// How long to wait for a database that is away at start.
@@ -160,6 +161,7 @@ async fn assemble(
             let number = u64::from_str_radix(&seed, 16)?;
             let fake = Demo::start(&config.catalog, &webhook, &secrets[0], number).await?;
             billing = billing.stripe(fake.client()?).clock(fake.clock());
+            billing = billing.on_unhandled(LabelPrinter::default());
             suffix = Some(seed[..4].to_owned());
             demo = Some(fake);
         }
@@ -180,6 +182,7 @@ async fn assemble(
         demo,
         accounts: accounts(suffix.as_deref()),
         inbox: config.mail.smtp.is_none().then_some(inbox),
+        secret: secrets[0].clone(),
         told,
         events_before,
         stopping,

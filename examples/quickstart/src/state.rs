@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stripe_billing_core::{Access, Billing, StoreError};
+use stripe_billing_core::{Access, Billing, Secret, StoreError};
 use stripe_billing_email::Mailbox;
 use tokio::sync::watch;
 
@@ -33,6 +33,8 @@ pub(crate) struct App {
     pub(crate) accounts: Vec<DemoAccount>,
     /// The mails of a server that sends none.
     pub(crate) inbox: Option<Mailbox>,
+    /// What webhooks are signed with.
+    pub(crate) secret: Secret,
     /// What was told lately.
     pub(crate) told: Told,
     /// Events up to here were there before this start.

@@ -137,10 +137,42 @@ impl Billing {
             }
         }
         found.extend(self.find_owner(stripe.as_ref(), read, family).await?);
+        found.extend(self.find_account(stripe.as_ref(), read, family).await);
         let mut patch = read.patch.clone();
         let nothing = found.is_empty();
         found.into_iter().for_each(|other| patch.join(other));
         Ok((!nothing).then_some(patch))
+    }
+
+    /// The account of a customer that no event has named one for: Stripe may know it, and then
+    /// nothing has to wait for the event that says so. Only the link is taken: how old the rest is
+    /// nobody knows.
+    async fn find_account(
+        &self,
+        stripe: &dyn StripeApi,
+        read: &Read,
+        family: &Family,
+    ) -> Option<Patch> {
+        let linked = |patch: &Patch| patch.links.account().is_some();
+        let Patch { names, records, .. } = &read.patch;
+        let speaks_for_itself = matches!(records.first(), None | Some(Record::Customer(_)));
+        if speaks_for_itself || linked(&read.patch) || family.subject.links.account().is_some() {
+            return None;
+        }
+        let customer = names.iter().find(|name| name.anchor == Anchor::Customer)?;
+        match found_object(stripe.retrieve_object(Resource::Customer, &customer.id).await) {
+            Ok(object) => {
+                let Event { id, created, .. } = &read.event;
+                let event = Event::of_object(id, "customer.updated", *created, object?);
+                let patch = Patch::of(&event, self.inner.catalog.link()).filter(linked)?;
+                Some(Patch { records: Vec::new(), ..patch })
+            }
+            // The event waits for the link as it does without a client.
+            Err(error) => {
+                tracing::warn!(%error, id = customer.id, "Stripe did not say whose customer it is");
+                None
+            }
+        }
     }
 
     /// Whose a payment is of which money comes back, and what it paid for.

@@ -33,9 +33,8 @@ mod worker;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::access::Access;
 use crate::cache::{Cache, CacheStats, Ticket};
@@ -111,7 +110,7 @@ struct Inner {
     flights: flight::Flights<(AccountKey, Ticket), Result<Arc<Access>, Arc<StoreError>>>,
     breaker: Mutex<Breaker>,
     /// When operators' pause was last read, and whether there was one.
-    paused: Mutex<Option<(Instant, bool)>>,
+    paused: Mutex<Option<(DateTime<Utc>, bool)>>,
     /// Whether there may be open tickets of failures.
     has_tickets: AtomicBool,
     #[cfg(feature = "tokio")]

@@ -2,14 +2,15 @@
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
 
 use super::Billing;
 use crate::error::{ErrorKind, StoreError};
 use crate::store::{Carried, Order, Paused, Verb};
 
 /// How long a pause may go unnoticed by another process.
-const PAUSE_SEEN: Duration = Duration::from_secs(1);
+const PAUSE_SEEN: TimeDelta = TimeDelta::seconds(1);
 
 /// Why an order was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -125,8 +126,10 @@ impl Billing {
     /// Whether operators pause the queue, as of a second ago.
     pub(super) async fn is_paused(&self) -> Result<bool, StoreError> {
         let known = *self.inner.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.inner.clock.now();
         if let Some((read, paused)) = known
-            && read.elapsed() < PAUSE_SEEN
+            && read <= now
+            && now - read < PAUSE_SEEN
         {
             return Ok(paused);
         }
@@ -136,7 +139,7 @@ impl Billing {
     }
 
     fn note_pause(&self, paused: bool) {
-        let seen = Some((Instant::now(), paused));
+        let seen = Some((self.inner.clock.now(), paused));
         *self.inner.paused.lock().unwrap_or_else(PoisonError::into_inner) = seen;
     }
 }

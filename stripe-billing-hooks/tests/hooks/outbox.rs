@@ -54,13 +54,13 @@ impl Fixture {
 #[tokio::test]
 async fn it_is_posted_until_it_is_taken_under_one_id() {
     let fixture = fixture().await;
-    fixture.receiver.answers(503, &[("retry-after", "600")]);
+    fixture.receiver.answers(503, &[("retry-after", "8")]);
     fixture.delete_customer().await;
     fixture.work().await;
     assert_eq!(fixture.ids().len(), 1);
 
-    // The back-off alone would be a few seconds.
-    fixture.clock.advance(TimeDelta::seconds(599));
+    // The back-off alone would be 6 s at most.
+    fixture.clock.advance(TimeDelta::seconds(7));
     fixture.work().await;
     assert_eq!(fixture.ids().len(), 1);
     fixture.clock.advance(TimeDelta::seconds(2));

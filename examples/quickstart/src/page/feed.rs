@@ -60,7 +60,7 @@ fn tone(status: &str) -> &'static str {
     match status {
         "processed" => "good",
         "dead" => "bad",
-        "retry_wait" | "parked" => "warn",
+        "retry_wait" | "deferred" | "parked" => "warn",
         _ => "calm",
     }
 }

@@ -5,6 +5,7 @@ mod feed;
 mod manage;
 mod plans;
 mod status;
+mod trouble;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub(crate) async fn sections(
     if app.demo.is_some() {
         let panel = manage::time_machine(&access, card.as_deref(), now);
         sections.insert("machine", panel.into_string());
+        let troubles = trouble::read(app).await.map_err(Arc::new)?;
+        sections.insert("trouble", trouble::render(&troubles, now).into_string());
     }
     Ok(sections)
 }
@@ -88,6 +91,9 @@ pub(crate) fn document(app: &App, account: &DemoAccount, sections: &Sections) ->
                             h2 { "Webhooks from Stripe" }
                             p.hint { "Verified, stored, then processed in any order." }
                             div #events { (section("events")) }
+                        }
+                        @if app.demo.is_some() {
+                            section.card.machine #trouble aria-live="polite" aria-label="When things fail" { (section("trouble")) }
                         }
                     }
                 }
