@@ -36,7 +36,7 @@ async fn five_minutes_without_a_database_cost_no_attempt_and_no_event() {
         let object = SubscriptionObject::new(&subscription, &customer);
         let object = object.metadata(&[("account", &format!("account_{n}"))]).render(Shape::New);
         let body = EventBuilder::new("customer.subscription.created")
-            .id(&format!("evt_{n}"))
+            .id(format!("evt_{n}"))
             .created(START)
             .object(object)
             .build();

@@ -362,7 +362,8 @@ async fn a_link_that_no_event_names_is_asked_for(store: Arc<dyn Store>) {
     stage.settle().await;
     let ends = stage.events().await;
     assert!(ends.values().all(|end| !end.starts_with("parked")), "{ends:?}");
-    assert_eq!(stage.account(&test_mode(), ACCOUNT).await["access"], true);
+    let started = format!("subscription_started:{subscription}");
+    assert_eq!(stage.facts(&test_mode()).get(&started), Some(&1), "told once it is somebody's");
     let view = stage.customer(&test_mode(), &customer).await;
     assert_eq!(view["account"], ACCOUNT);
 }
