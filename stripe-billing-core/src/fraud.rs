@@ -5,8 +5,12 @@ use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::state::Subject;
+use crate::changes::{AuditEntry, Effects, OutboxEntry};
+use crate::notice::ticket_opened;
+use crate::state::{ObjectKind, ObjectRef, Subject};
+use crate::store::KnownFailure;
 use crate::stripe::objects::PaymentIntentStatus;
+use crate::ticket::{Ticket, TicketContext, TicketKind, TicketPriority, TicketStatus, TicketWrite};
 
 /// What is known of an account that wants to buy.
 #[derive(Clone, Copy, Debug)]
@@ -111,6 +115,61 @@ impl<'a> History<'a> {
         let since = self.now.timestamp().saturating_sub(within.num_seconds());
         created.is_none_or(|created| created > since)
     }
+}
+
+/// What operators are told of a verdict, and what the audit log keeps of it; nothing where the same
+/// was told within the hour, so that nobody can fill the log by asking again and again.
+pub(crate) fn told(
+    account: &str,
+    verdict: Verdict,
+    known: &KnownFailure,
+    now: DateTime<Utc>,
+) -> Option<Effects> {
+    let (rule, action, priority) = match verdict {
+        Verdict::Allow => return None,
+        Verdict::Review(rule) => (rule, "checkout.reviewed", TicketPriority::Normal),
+        Verdict::Deny(rule) => (rule, "checkout.denied", TicketPriority::High),
+    };
+    let ticket = known.ticket.as_ref();
+    let lately = |ticket: &&Ticket| now - ticket.updated_at < TimeDelta::hours(1);
+    if ticket.filter(lately).is_some_and(|ticket| ticket.priority >= priority) {
+        return None;
+    }
+    let key = key(account, rule);
+    let mut effects = Effects::default();
+    if ticket.is_none_or(|ticket| ticket.status == TicketStatus::Resolved) {
+        let times = ticket.map_or(String::new(), |ticket| format!("#{}", ticket.count));
+        effects.outbox.push(OutboxEntry::from(ticket_opened(&format!("{key}{times}"))));
+    }
+    effects.tickets.push(TicketWrite {
+        key,
+        kind: TicketKind::FraudReview,
+        priority,
+        open: true,
+        object: None,
+        event: None,
+        title: format!("{action} by the rule `{rule}`"),
+        due_by: None,
+        context: Some(TicketContext {
+            account: Some(account.to_owned()),
+            action: Some("Look at the account's payments and disputes; refund or block it.".into()),
+            ..TicketContext::default()
+        }),
+    });
+    effects.audit.push(AuditEntry {
+        actor: format!("rule:{rule}"),
+        action: action.to_owned(),
+        object: ObjectRef { kind: ObjectKind::Account, id: account.to_owned() },
+        before: None,
+        after: None,
+        reason: None,
+    });
+    Some(effects)
+}
+
+/// The key of the ticket about an account and a rule.
+pub(crate) fn key(account: &str, rule: &str) -> String {
+    format!("{}:{rule}:{account}", TicketKind::FraudReview.as_str())
 }
 
 impl FraudRule for StandardRules {

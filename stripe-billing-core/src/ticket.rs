@@ -46,6 +46,8 @@ words! {
         DeadMessage = "dead_message",
         /// Most work fails, and the queue pauses.
         QueuePaused = "queue_paused",
+        /// A rule against fraud asks for a look at an account, or denies it a checkout.
+        FraudReview = "fraud_review",
         /// More kinds of failure in an hour than anybody reads one by one.
         ManyFailures = "many_failures",
     }

@@ -6,6 +6,7 @@ use stripe_billing_core::changes::Effects;
 use stripe_billing_core::queue::ErrorClass;
 use stripe_billing_core::state::{ObjectKind, ObjectRef};
 use stripe_billing_core::store::{Carried, Order, Paused, Verb};
+use stripe_billing_core::ticket::TicketStatus;
 use stripe_billing_core::{StoreError, Tenant};
 
 use crate::classify::{corrupt, is_duplicate};
@@ -32,6 +33,7 @@ pub(crate) async fn operate(db: &Db, order: &Order) -> Result<Carried, StoreErro
             let changed = redeliver(db, &tx, key.as_deref(), order.now).await?;
             on_queue(db, &tx, order, changed, [None, Some(format!("{changed} due again"))]).await?
         }
+        Verb::Ticket { number, status } => change_ticket(db, &tx, *number, *status, order).await?,
         Verb::Pause | Verb::Resume => switch(db, &tx, order).await?,
     };
     let body = serde_json::to_string(&carried).map_err(corrupt)?;
@@ -109,6 +111,41 @@ async fn change_event(
         changed: 1,
         before: Some(before),
         after: Some(after.to_owned()),
+        repeated: false,
+    };
+    audit(db, tx, order, &subject, object, &carried).await?;
+    Ok(carried)
+}
+
+async fn change_ticket(
+    db: &Db,
+    tx: &DatabaseTransaction,
+    number: i64,
+    status: TicketStatus,
+    order: &Order,
+) -> Result<Carried, StoreError> {
+    let select = db.render(&format!(
+        "SELECT stripe_account, livemode, subject, ticket_key, status FROM {{p}}tickets \
+         WHERE number = ?{}",
+        for_update(db.dialect)
+    ));
+    let rows = db.query(tx, select, vec![number.into()]).await?;
+    let Some(row) = rows.first() else {
+        return Ok(Carried { changed: 0, before: None, after: None, repeated: false });
+    };
+    let update = db.render(
+        "UPDATE {p}tickets SET status = ?, updated_at = ?, revision = revision + 1 \
+         WHERE number = ?",
+    );
+    let values = vec![db::text(status.as_str()), db::micros(order.now).into(), number.into()];
+    db.execute(tx, update, values).await?;
+    let [account, livemode] = db::tenant_values(&db::tenant(row, 0)?);
+    let subject = [account, livemode, db::text(&column::<String>(row, 2)?)];
+    let object = ObjectRef { kind: ObjectKind::Ticket, id: column(row, 3)? };
+    let carried = Carried {
+        changed: 1,
+        before: Some(column(row, 4)?),
+        after: Some(status.as_str().to_owned()),
         repeated: false,
     };
     audit(db, tx, order, &subject, object, &carried).await?;

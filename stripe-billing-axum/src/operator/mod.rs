@@ -68,6 +68,7 @@ where
 /// | `GET /events/{id}` | an event with its `payload` as received and the `failed` attempts; 404 `unknown_event` |
 /// | `GET /events/{id}/payload` | its payload without names, addresses, metadata, secrets and links ([`redacted`](stripe_billing_core::operator::redacted)) |
 /// | `POST /events/{id}/resolve`, `/dismiss`, `/release` `{"request_id", "reason"}` | [`Carried`](stripe_billing_core::store::Carried): it was dealt with elsewhere; it does not matter (with a reason); its worker is gone. 409 `not_now` where its status does not allow it |
+/// | `POST /tickets/{number}` `{"status", "request_id", "reason"}` | [`Carried`](stripe_billing_core::store::Carried): the ticket is `open`, `investigating` or `resolved` |
 /// | `GET /queue` | `{"paused", "readiness"}`: who paused the queue, and what is wrong |
 /// | `POST /queue/pause`, `/queue/resume` `{"request_id", "reason"}` | [`Carried`](stripe_billing_core::store::Carried): nothing is processed or handed over until it is resumed; deliveries are stored all the same |
 /// | `POST /messages/redeliver` `{"request_id", "key", "reason"}` | [`Carried`](stripe_billing_core::store::Carried): dead messages are due again, the one with this key or all |
@@ -130,6 +131,7 @@ pub fn operator(billing: Billing, authorize: impl Authorize) -> Router {
         .route("/accounts/{account}/ledger", get(ledger::entries))
         .route("/accounts/{account}/credits", post(ledger::correct))
         .route("/tickets", get(list::tickets))
+        .route("/tickets/{number}", post(orders::ticket))
         .route("/dunning", get(list::dunning))
         .route("/dunning/figures", get(list::dunning_figures))
         .route("/audit", get(list::audit))

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use stripe_billing_core::operator::redacted;
 use stripe_billing_core::store::{Carried, EventRange, StoredEvent, Verb};
+use stripe_billing_core::ticket::TicketStatus;
 use stripe_billing_core::{Billing, OrderError};
 
 use super::query::Params;
@@ -137,6 +138,28 @@ pub(super) async fn release(
     request: Request,
 ) -> Routed {
     about_event(billing, operator, id, request, |seq| Verb::Release { seq }).await
+}
+
+/// Where a ticket stands from now on.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stands {
+    status: TicketStatus,
+    request_id: String,
+    reason: Option<String>,
+}
+
+pub(super) async fn ticket(
+    State(billing): State<Billing>,
+    Extension(operator): Extension<Operator>,
+    number: Named,
+    request: Request,
+) -> Routed {
+    let number = query::id("number", number)?;
+    let number = number.parse().map_err(|_| Problem::unknown_event())?;
+    let Stands { status, request_id, reason } = json(request).await?;
+    let verb = Verb::Ticket { number, status };
+    Ok(answer(&order(&billing, &operator, verb, &request_id, reason.as_deref()).await?))
 }
 
 async fn switch(

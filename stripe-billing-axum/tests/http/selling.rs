@@ -96,6 +96,21 @@ async fn a_rule_denies_a_checkout_and_nothing_else() {
     app.subscribe("ada").await;
     let answer = app.post("/billing/checkout", "ada", &order).await;
     answer.assert_problem(403, "denied_by_rule");
+    app.post("/billing/checkout", "ada", &order).await.assert_problem(403, "denied_by_rule");
+    let ticket = app.operator("/tickets").await.body["tickets"][0].clone();
+    assert_eq!((&ticket["type"], &ticket["count"]), (&json!("fraud_review"), &json!(1)));
+    assert_eq!(ticket["context"]["account"], "ada");
+    let audit = app.operator("/audit").await.body;
+    let denied = audit["audit"].as_array().unwrap().iter();
+    let denied: Vec<_> = denied.filter(|line| line["action"] == "checkout.denied").collect();
+    assert_eq!(denied.len(), 1, "asking again and again does not fill the log");
+    assert_eq!(denied[0]["actor"], "rule:own_rule");
+    let path = format!("/tickets/{}", ticket["number"]);
+    let done = json!({"status": "resolved", "request_id": "r1", "reason": "known to us"});
+    assert_eq!(app.operate(&path, &done).await.body["after"], "resolved");
+    app.operate("/tickets/99", &json!({"status": "open", "request_id": "r2"}))
+        .await
+        .assert_problem(404, "unknown_event");
     assert!(!answer.body.to_string().contains("own_rule"), "{}", answer.body);
     assert_eq!(app.get("/billing/state", Some("ada")).await.body["access"], true);
     // Nothing is known of Ben, and a review lets Ada through: to a Stripe that is away.

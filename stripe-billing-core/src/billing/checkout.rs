@@ -1,12 +1,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::Billing;
 use super::customer::{CustomerProfile, call_key, is_kept, scope};
-use super::{Billing, observe};
 use crate::access::Access;
-use crate::catalog::Fraud;
 use crate::error::StoreError;
-use crate::fraud::{FraudRule, History, StandardRules, Verdict};
 use crate::keys::AccountKey;
 use crate::store::{Call, Records};
 use crate::stripe::{
@@ -202,32 +200,6 @@ impl Billing {
             customer: self.get_or_create_customer(account, &request.profile).await?,
         };
         self.open_session(stripe.as_ref(), account, &order).await
-    }
-
-    /// Asks the rules against fraud. Without any nothing is read.
-    async fn judge(&self, account: &AccountKey, stripe: &dyn StripeApi) -> Result<(), SellError> {
-        let standard = self.inner.catalog.policy().fraud == Fraud::Standard;
-        if !standard && self.inner.fraud.is_empty() {
-            return Ok(());
-        }
-        let mode = self.selling_mode(stripe);
-        let subjects = self.inner.store.subjects_of(account, mode, Records::All).await?;
-        let history = History::new(&subjects, self.inner.clock.now());
-        let own = self.inner.fraud.iter().map(|rule| rule.judge(&history));
-        let standard = standard.then(|| StandardRules::default().judge(&history));
-        match own.chain(standard).max() {
-            Some(Verdict::Deny(rule)) => {
-                observe::judged("deny", rule);
-                tracing::warn!(account = account.account, rule, "a checkout is denied");
-                Err(SellError::Denied(rule))
-            }
-            Some(Verdict::Review(rule)) => {
-                observe::judged("review", rule);
-                tracing::warn!(account = account.account, rule, "a checkout should be looked at");
-                Ok(())
-            }
-            Some(Verdict::Allow) | None => Ok(()),
-        }
     }
 
     /// Opens the customer portal for an account.

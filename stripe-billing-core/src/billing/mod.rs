@@ -12,6 +12,7 @@ mod dispatch;
 mod dunning;
 mod failure;
 mod flight;
+mod gate;
 mod guard;
 mod hold;
 mod intake;

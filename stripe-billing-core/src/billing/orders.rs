@@ -22,8 +22,8 @@ pub enum OrderError {
     /// It says that something does not matter, and not why.
     #[error("say why, in at most 1,000 bytes")]
     NoReason,
-    /// There is no such event.
-    #[error("there is no such event")]
+    /// There is no such event, or no such ticket.
+    #[error("there is no such event or ticket")]
     Unknown,
     /// The event is in a status in which this cannot be done: under way, or done.
     #[error("this cannot be done to an event that is {0}")]
@@ -87,7 +87,9 @@ impl Billing {
                 ErrorKind::KeyReused => OrderError::RequestReused,
                 _ => OrderError::Store(error),
             })?;
-        if let (Some(_), None) = (order.verb.event(), &carried.after) {
+        let is_about_one =
+            order.verb.event().is_some() || matches!(order.verb, Verb::Ticket { .. });
+        if is_about_one && carried.after.is_none() {
             let status = carried.before.ok_or(OrderError::Unknown)?;
             return Err(OrderError::NotNow(status));
         }
@@ -99,7 +101,7 @@ impl Billing {
     async fn after_order(&self, verb: &Verb) {
         self.inner.has_tickets.store(true, Ordering::Relaxed);
         match verb {
-            Verb::Resolve { .. } | Verb::Dismiss { .. } => {
+            Verb::Resolve { .. } | Verb::Dismiss { .. } | Verb::Ticket { .. } => {
                 if let Err(error) = self.keep_tickets(true).await {
                     tracing::warn!(%error, "tickets were not closed; the next sweep does it");
                 }

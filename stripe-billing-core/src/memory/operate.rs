@@ -166,6 +166,7 @@ impl Inner {
                     chosen.map(|row| row.queue.begin("pending", order.now)).count() as u64;
                 self.change_queue(order, changed, None, Some(format!("{changed} due again")))
             }
+            Verb::Ticket { number, status } => self.change_ticket(*number, *status, order),
             Verb::Pause | Verb::Resume => self.switch(order),
         }
     }
@@ -193,6 +194,19 @@ impl Inner {
         let subject = SubjectKey { tenant: Tenant::default(), id: "queue".to_owned() };
         self.log_order(order, subject, order.queue(), before.clone(), after.clone());
         Carried { changed, before, after, repeated: false }
+    }
+
+    fn change_ticket(&mut self, number: i64, status: TicketStatus, order: &Order) -> Carried {
+        let nothing = Carried { changed: 0, before: None, after: None, repeated: false };
+        let Some(row) = self.tickets.get_mut(&number) else { return nothing };
+        let before = row.ticket.status;
+        (row.ticket.status, row.ticket.updated_at) = (status, order.now);
+        row.revision += 1;
+        let subject = row.ticket.subject.clone();
+        let object = ObjectRef { kind: ObjectKind::Ticket, id: row.ticket.key.clone() };
+        let [before, after] = [before, status].map(|status| Some(status.as_str().to_owned()));
+        self.log_order(order, subject, object, before.clone(), after.clone());
+        Carried { changed: 1, before, after, repeated: false }
     }
 
     fn change_event(&mut self, seq: i64, order: &Order) -> Carried {

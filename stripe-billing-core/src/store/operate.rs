@@ -9,7 +9,7 @@ use crate::changes::{AuditEntry, Effects};
 use crate::error::StoreError;
 use crate::keys::{SubjectKey, Tenant};
 use crate::state::{ObjectKind, ObjectRef};
-use crate::ticket::Ticket;
+use crate::ticket::{Ticket, TicketStatus};
 
 /// Failures and those who mend them: tickets by what failed, orders of operators, the queue's switch.
 ///
@@ -17,7 +17,7 @@ use crate::ticket::Ticket;
 /// 1. `operate` carries an order out once: all of it, with its line in the audit log, or nothing. The
 ///    same request with the same verb is answered as it was, with `repeated` set, and does nothing;
 ///    with another verb it fails with [`StoreError::key_reused`].
-/// 2. An event is resolved or dismissed while it is at rest or waits, never while it is processed;
+/// 2. A ticket comes to the status that is ordered, whatever it was. An event is resolved or dismissed while it is at rest or waits, never while it is processed;
 ///    releasing a lease makes the event due at once, and its holder can settle it no more. Where the
 ///    event's status does not allow a verb nothing changes, and `after` is `None`.
 /// 3. While the queue is paused `paused` says by whom. Pausing a paused queue keeps who did it first.
@@ -144,6 +144,13 @@ pub enum Verb {
         /// Which.
         range: EventRange,
     },
+    /// A ticket stands elsewhere: somebody looks at it, or has dealt with it.
+    Ticket {
+        /// Its number.
+        number: i64,
+        /// Where it stands.
+        status: TicketStatus,
+    },
     /// Messages that are dead are handed over once more: the one with this key, or all.
     Redeliver {
         /// The key.
@@ -164,6 +171,7 @@ impl Verb {
             Self::Dismiss { .. } => "event.dismissed",
             Self::Release { .. } => "event.released",
             Self::Replay { .. } => "events.replayed",
+            Self::Ticket { .. } => "ticket.changed",
             Self::Redeliver { .. } => "messages.redelivered",
             Self::Pause => "queue.paused",
             Self::Resume => "queue.resumed",

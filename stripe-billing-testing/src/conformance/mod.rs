@@ -285,6 +285,7 @@ macro_rules! store_conformance {
                 operate_1_of_simultaneous_requests_one_counts,
                 operate_2_a_verb_fits_a_status_or_changes_nothing,
                 operate_2_a_released_lease_is_lost,
+                operate_2_a_ticket_stands_where_it_is_ordered,
                 operate_3_a_pause_keeps_who_did_it_first,
                 operate_4_a_failure_is_known_by_its_key,
                 operate_5_effects_are_recorded_whole,

@@ -156,6 +156,36 @@ pub async fn operate_2_a_released_lease_is_lost(fixture: &Fixture) {
     assert_eq!((again.attempts, again.crashes), (0, 0), "it did not run out");
 }
 
+/// A ticket comes to the status that is ordered, on record, and whoever follows tickets is told.
+pub async fn operate_2_a_ticket_stands_where_it_is_ordered(fixture: &Fixture) {
+    let store = fixture.node().as_ref();
+    let told = Effects { tickets: vec![opening("dispute:dp_1")], ..Effects::default() };
+    store.record_effects(&subject("cus_1"), &told, at(1)).await.expect("record");
+    let number = tickets(store).await[0].number;
+    let ways = [TicketStatus::Investigating, TicketStatus::Resolved, TicketStatus::Open];
+    let mut before = TicketStatus::Open;
+    for (n, status) in (2..).zip(ways) {
+        let order = ordering(Verb::Ticket { number, status }, &format!("req_{n}"), n);
+        let carried = fixture.other().operate(&order).await.expect("operate");
+        let words = (carried.before.as_deref(), carried.after.as_deref());
+        assert_eq!(words, (Some(before.as_str()), Some(status.as_str())));
+        let ticket = tickets(store).await.remove(0);
+        assert_eq!((ticket.status, ticket.updated_at, ticket.count), (status, at(n), 1));
+        let news = store.ticket_news(9).await.expect("ticket_news").remove(0);
+        assert_eq!(news.ticket.status, status);
+        store.ticket_told(&news).await.expect("ticket_told");
+        before = status;
+    }
+    let unknown = Verb::Ticket { number: number + 9, status: TicketStatus::Resolved };
+    let carried = store.operate(&ordering(unknown, "req_9", 9)).await.expect("operate");
+    assert_eq!((carried.changed, carried.after), (0, None));
+    let lines = audit(store).await;
+    assert_eq!(lines.len(), 3);
+    let object = &lines[0].entry.object;
+    assert_eq!((object.kind, object.id.as_str()), (ObjectKind::Ticket, "dispute:dp_1"));
+    assert_eq!(lines[0].subject, subject("cus_1"));
+}
+
 /// Who pauses first is who paused; resuming ends it; each is on record.
 pub async fn operate_3_a_pause_keeps_who_did_it_first(fixture: &Fixture) {
     let (store, other) = (fixture.node().as_ref(), fixture.other().as_ref());

@@ -42,6 +42,10 @@ pub enum ObjectKind {
     Event,
     /// A queue. There is no record of this kind.
     Queue,
+    /// An account of the app. There is no record of this kind.
+    Account,
+    /// A ticket, by its key. There is no record of this kind.
+    Ticket,
 }
 
 impl ObjectKind {
@@ -58,6 +62,8 @@ impl ObjectKind {
             Self::Credits => "credits",
             Self::Event => "event",
             Self::Queue => "queue",
+            Self::Account => "account",
+            Self::Ticket => "ticket",
         }
     }
 }
