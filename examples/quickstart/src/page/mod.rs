@@ -93,7 +93,7 @@ pub(crate) fn document(app: &App, account: &DemoAccount, sections: &Sections) ->
                             div #events { (section("events")) }
                         }
                         @if app.demo.is_some() {
-                            section.card.machine #trouble aria-live="polite" aria-label="When things fail" { (section("trouble")) }
+                            section.card.webhooks #trouble aria-live="polite" aria-label="When things fail" { (section("trouble")) }
                         }
                     }
                 }
