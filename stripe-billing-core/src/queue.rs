@@ -10,8 +10,13 @@ pub use backoff::{Backoff, Next, Tried};
 pub use breaker::{Admission, Breaker, Turn};
 pub use failure::{ErrorClass, Failure};
 
-/// Leases that may run out before an item is taken for the cause: it takes the worker down.
+/// Leases that may run out before an event is taken for the cause: it takes the worker down.
 pub const MAX_CRASHES: u32 = 3;
+/// How old an event is at least when it is blamed. A process that is killed again and again dies over
+/// whatever it happens to hold, and that is over sooner.
+pub(crate) const BLAMED_AFTER: TimeDelta = TimeDelta::minutes(1);
+/// The same as [`MAX_CRASHES`] for messages. Nobody knows how old they are, so they get more.
+pub(crate) const MAX_MESSAGE_CRASHES: u32 = 10;
 
 /// What a worker asks for when it claims due work.
 #[derive(Clone, Debug, PartialEq, Eq)]

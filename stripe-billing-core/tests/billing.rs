@@ -332,7 +332,7 @@ async fn an_event_that_takes_workers_down_is_set_aside() {
             now: f.clock.now(),
         };
         assert_eq!(f.store.claim(&request).await.unwrap().len(), 1);
-        f.clock.advance(TimeDelta::seconds(2));
+        f.clock.advance(TimeDelta::seconds(20));
     }
     assert_eq!(f.billing.process_due().await.unwrap().dead, 1);
     assert_eq!(f.status().await, ("dead".into(), Some("lease_lost".into())));

@@ -370,6 +370,24 @@ async fn an_event_that_kills_its_workers_takes_no_other_with_it() {
     }
 }
 
+/// A process that is killed over and over dies over whatever it holds: within a minute of its arrival
+/// no event is blamed for that.
+#[tokio::test]
+async fn an_event_is_not_blamed_for_a_process_that_keeps_dying() {
+    use stripe_billing_core::queue::ClaimRequest;
+    let f = fixture(|b| b);
+    f.novelty("evt_1").await;
+    for _ in 0..8 {
+        let lease = TimeDelta::seconds(1);
+        let request = ClaimRequest { worker: "w".into(), limit: 16, lease, now: f.clock.now() };
+        assert_eq!(f.store.claim(&request).await.unwrap().len(), 1);
+        f.clock.advance(TimeDelta::seconds(2));
+    }
+    assert_eq!(f.process().await.ignored, 1);
+    assert_eq!(f.app.handled(), ["evt_1"]);
+    assert_eq!(f.event("evt_1").await.crashes, 8);
+}
+
 #[tokio::test]
 async fn when_most_work_fails_the_queue_pauses_and_nothing_is_spent() {
     let f = fixture(|b| b);

@@ -8,7 +8,7 @@ use crate::error::StoreError;
 use crate::keys::Tenant;
 use crate::notice::{NoticeDetails, account_of};
 use crate::notify::{Fact, Notification};
-use crate::queue::{ErrorClass, Failure, Lease, MAX_CRASHES};
+use crate::queue::{ErrorClass, Failure, Lease, MAX_MESSAGE_CRASHES};
 use crate::state::{ObjectRef, Subject};
 use crate::store::{ClaimedEntry, Delivery, LoadRequest};
 
@@ -72,7 +72,7 @@ impl Billing {
         claimed: &ClaimedEntry,
         known: &[Subject],
     ) -> Result<Delivery, StoreError> {
-        if claimed.crashes >= MAX_CRASHES {
+        if claimed.crashes >= MAX_MESSAGE_CRASHES {
             let message = format!("the lease ran out {} times without a result", claimed.crashes);
             let failure = Failure::new(ErrorClass::Poison, "lease_lost", message);
             return self.fail_message(claimed, failure).await;

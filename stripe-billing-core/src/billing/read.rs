@@ -10,7 +10,7 @@ use super::lookup::Undecided;
 use super::process::panicked;
 use crate::catalog::ConnectedAccounts;
 use crate::changes::{IgnoreReason, Settlement};
-use crate::queue::{ErrorClass, Failure, MAX_CRASHES};
+use crate::queue::{BLAMED_AFTER, ErrorClass, Failure, MAX_CRASHES};
 use crate::state::Patch;
 use crate::store::{ClaimedEvent, ReceivedEvent};
 use crate::stripe::{Event, ThinEvent};
@@ -27,7 +27,8 @@ impl Billing {
 
     fn try_read(&self, claimed: &ClaimedEvent) -> Result<Input, Settlement> {
         let received = &claimed.event;
-        if claimed.crashes >= MAX_CRASHES {
+        let age = self.inner.clock.now() - received.received_at;
+        if claimed.crashes >= MAX_CRASHES && age >= BLAMED_AFTER {
             let message = format!("the lease ran out {} times without a result", claimed.crashes);
             let failure = Failure::new(ErrorClass::Poison, "lease_lost", message);
             return Err(Settlement::Dead(failure));
