@@ -17,10 +17,7 @@ fuzz_target!(|body: &[u8]| {
                 && let Some(data) = envelope.data
             {
                 let without = [&body[..data.start], b"0", &body[data.end..]].concat();
-                let nested = without
-                    .iter()
-                    .skip(1)
-                    .any(|byte| matches!(byte, b'{' | b'['));
+                let nested = without.iter().skip(1).any(|byte| matches!(byte, b'{' | b'['));
                 let rest = serde_json::from_slice::<serde::de::IgnoredAny>(&without);
                 assert!(nested || rest.is_ok(), "{rest:?}");
             }
@@ -39,13 +36,8 @@ fn compare(body: &[u8], parsed: Option<Envelope<'_>>, tree: &Value) {
     assert_eq!(tree["type"], *envelope.event_type);
     assert_eq!(tree["livemode"], envelope.livemode);
     assert_eq!(tree["account"].as_str(), envelope.account.as_deref());
-    assert_eq!(
-        tree["api_version"].as_str(),
-        envelope.api_version.as_deref()
-    );
-    let data = envelope
-        .data
-        .map(|range| serde_json::from_slice::<Value>(&body[range]).unwrap());
+    assert_eq!(tree["api_version"].as_str(), envelope.api_version.as_deref());
+    let data = envelope.data.map(|range| serde_json::from_slice::<Value>(&body[range]).unwrap());
     assert_eq!(tree.get("data"), data.as_ref());
 }
 
@@ -72,7 +64,5 @@ fn expected(tree: &Value) -> Option<(EventKind, i64)> {
         }
         _ => return None,
     };
-    (0..=253_402_300_799)
-        .contains(&created)
-        .then_some((kind, created))
+    (0..=253_402_300_799).contains(&created).then_some((kind, created))
 }

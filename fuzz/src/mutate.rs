@@ -259,7 +259,11 @@ fn odd(choices: &mut Choices<'_>, seeds: &Seeds) -> Value {
             // On both sides of what the reader follows.
             let mut nested = json!(choices.pick(&seeds.ids));
             for level in 0..[4, 100, 120, 130, 400][choices.below(5)] {
-                nested = if level % 2 == 0 { json!([nested]) } else { json!({"data": nested}) };
+                // Moved, not by `json!`, which copies what it is given.
+                nested = match level % 2 {
+                    0 => Value::Array(vec![nested]),
+                    _ => Value::Object(Map::from_iter([("data".to_owned(), nested)])),
+                };
             }
             nested
         }
