@@ -211,6 +211,32 @@ fn shuffled(length: usize) -> impl Strategy<Value = Vec<usize>> {
     Just(twice).prop_shuffle()
 }
 
+#[tokio::test]
+async fn no_subject_stands_for_itself_whatever_an_object_is_called() {
+    // A payment under its customer's id, of which others know the charge.
+    let dispute = |status: &str| {
+        let object = json!({"id": "dp_1", "object": "dispute", "status": status, "amount": 1000,
+            "charge": "ch_1", "payment_intent": "pi_1", "currency": "usd", "created": START});
+        ("charge.dispute.updated", object)
+    };
+    let history = [
+        dispute("warning_needs_response"),
+        payment_intent(&json!({"id": "cus_1", "customer": "cus_1"})),
+        dispute("warning_closed"),
+        ("customer.updated", json!({"id": "cus_1", "metadata": {"account": "acme"}})),
+        ("customer.created", json!({"id": "cus_1", "object": "payment_method"})),
+        payment_intent(&json!({"customer": "cus_1"})),
+    ];
+    for order in [[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0], [3, 1, 4, 0, 5, 2]] {
+        for batch in [1, 3, 6] {
+            let world = told(&history, &order, batch).await;
+            let settled = |status: &str| ["processed", "ignored", "parked"].contains(&status);
+            assert!(world.statuses.iter().all(|(_, it)| settled(it)), "{:?}", world.statuses);
+            assert!(!world.subjects.contains_key(""), "{:?}", world.subjects.keys());
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 

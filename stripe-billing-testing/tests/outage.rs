@@ -76,3 +76,43 @@ async fn five_minutes_without_a_database_cost_no_attempt_and_no_event() {
     );
     assert!(billing.readiness().await.ready);
 }
+
+#[tokio::test]
+async fn an_event_that_is_contended_for_ever_waits_longer_each_time_and_is_told() {
+    let faults = Faults::new();
+    let store = MemoryStore::new();
+    let clock = Arc::new(ManualClock::new(at(START)));
+    let plan = Plan::new("pro").price(PlanPrice::new("price_pro"));
+    let billing = Billing::builder(FaultyStore::new(store.clone(), &faults))
+        .catalog(Catalog::builder().plan(plan).build().expect("the test's catalog"))
+        .webhook_secrets([SECRET])
+        .clock(Arc::clone(&clock))
+        .build()
+        .expect("a good configuration");
+    let secret = WebhookSecret::new(SECRET).expect("not blank");
+    let object = SubscriptionObject::new("sub_1", "cus_1").metadata(&[("account", "acme")]);
+    let body = EventBuilder::new("customer.subscription.created")
+        .id("evt_1")
+        .created(START)
+        .object(object.render(Shape::New))
+        .build();
+    billing.receive(&sign(&body, &secret, clock.now()), body).await.expect("it is stored");
+    let event = || async {
+        let events = store.events(&EventQuery { limit: 1, ..EventQuery::default() }).await;
+        events.expect("events").remove(0)
+    };
+
+    faults.contend();
+    assert_eq!(billing.process_due().await.expect("a store").deferred, 1);
+    assert_eq!(billing.process_due().await.expect("a store").deferred, 0, "not at once again");
+    let waits = event().await;
+    assert_eq!((waits.status.as_str(), waits.reason.as_deref()), ("deferred", Some("contended")));
+    for _ in 0..40 {
+        clock.advance(TimeDelta::days(1));
+        billing.process_due().await.expect("a store");
+    }
+    assert_eq!(event().await.status, "dead");
+    let tickets = store.tickets(&TicketQuery { limit: 10, ..TicketQuery::default() }).await;
+    let tickets = tickets.expect("tickets");
+    assert!(tickets.iter().any(|ticket| ticket.key.contains("contended")), "{tickets:?}");
+}

@@ -255,7 +255,12 @@ impl Billing {
                 Commit::LeaseLost => return Ok("lost"),
             }
         }
-        Ok(self.settle(claimed, Settlement::Released, None).await?)
+        // At once again might be for ever, if what it names can never be had.
+        Err(Undecided::Failed(Failure::new(
+            ErrorClass::Deferred,
+            "contended",
+            "others were faster each time",
+        )))
     }
 
     /// Commits. A fact that was told in other words before stays as it was told, with a ticket: the

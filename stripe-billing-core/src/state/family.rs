@@ -169,13 +169,13 @@ impl<'a> Search<'a> {
         let orphans: Vec<Subject> = self
             .roots
             .iter()
-            .filter(|(name, _)| name.anchor != Anchor::Customer && **name != best)
+            .filter(|(name, _)| name.may_be_of(&best))
             .filter_map(|(_, subject)| subject.cloned())
             .collect();
         let routes = self.routes(patch, &names);
         let adopted = names
             .iter()
-            .filter(|name| name.anchor != Anchor::Customer && **name != best)
+            .filter(|name| name.may_be_of(&best))
             .filter_map(|name| self.adoption(name, &best, &routes))
             .collect();
         Family { subject, orphans, adopted, names, routes }

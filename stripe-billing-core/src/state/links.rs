@@ -57,6 +57,12 @@ impl Name {
     pub fn new(anchor: Anchor, id: impl Into<String>) -> Self {
         Self { anchor, id: id.into() }
     }
+
+    /// Whether it may stand for the best name of a family: customers stand for themselves, and no
+    /// subject stands for itself, which an object under another's id would ask of it.
+    pub(super) fn may_be_of(&self, best: &Self) -> bool {
+        self.anchor != Anchor::Customer && self.id != best.id
+    }
 }
 
 /// Which account each source names, and by which ids a subject without a customer is known. A
