@@ -227,12 +227,30 @@ async fn no_subject_stands_for_itself_whatever_an_object_is_called() {
         ("customer.created", json!({"id": "cus_1", "object": "payment_method"})),
         payment_intent(&json!({"customer": "cus_1"})),
     ];
-    for order in [[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0], [3, 1, 4, 0, 5, 2]] {
-        for batch in [1, 3, 6] {
-            let world = told(&history, &order, batch).await;
-            let settled = |status: &str| ["processed", "ignored", "parked"].contains(&status);
-            assert!(world.statuses.iter().all(|(_, it)| settled(it)), "{:?}", world.statuses);
-            assert!(!world.subjects.contains_key(""), "{:?}", world.subjects.keys());
+    // A warning about a charge under the customer's id, before anybody knows the customer.
+    let owned = [
+        (
+            "radar.early_fraud_warning.created",
+            json!({"id": "issfr_1", "object": "radar.early_fraud_warning", "actionable": true,
+                "charge": "cus_1", "payment_intent": "pi_2"}),
+        ),
+        payment_intent(&json!({"customer": "cus_1"})),
+        charge(&json!({"customer": "cus_1"})),
+        (
+            "customer.updated",
+            json!({"id": "cus_1", "object": "customer", "metadata": {"account": "acme"}}),
+        ),
+        dispute("needs_response"),
+        payment_intent(&json!({"id": "pi_2", "customer": "cus_1"})),
+    ];
+    for history in [history, owned] {
+        for order in [[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0], [3, 1, 4, 0, 5, 2]] {
+            for batch in [1, 3, 6] {
+                let world = told(&history, &order, batch).await;
+                let settled = |status: &str| ["processed", "ignored", "parked"].contains(&status);
+                assert!(world.statuses.iter().all(|(_, it)| settled(it)), "{:?}", world.statuses);
+                assert!(!world.subjects.contains_key(""), "{:?}", world.subjects.keys());
+            }
         }
     }
 }

@@ -159,7 +159,9 @@ impl<'a> Search<'a> {
     }
 
     fn family(&self, tenant: &Tenant, patch: &Patch, names: BTreeSet<Name>) -> Family {
+        // Not where it already stands for another: who owns it must not be owned by it.
         let own = patch.name().filter(|name| name.anchor == Anchor::Customer);
+        let own = own.filter(|own| self.roots.contains_key(own));
         let best = own.or_else(|| self.roots.keys().next());
         let best = best.cloned().unwrap_or_else(|| Name::new(Anchor::Other, ""));
         let known = self.loaded.get(&best.id).and_then(Option::as_ref);
