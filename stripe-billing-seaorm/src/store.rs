@@ -245,6 +245,10 @@ impl Operate for SeaOrmStore {
         tickets::known_failure(&self.db, tenant, key, since).await
     }
 
+    async fn ticket(&self, tenant: &Tenant, key: &str) -> Result<Option<Ticket>, StoreError> {
+        tickets::of_key(&self.db, tenant, key).await
+    }
+
     async fn record_effects(
         &self,
         subject: &SubjectKey,

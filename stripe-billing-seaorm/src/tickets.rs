@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use stripe_billing_core::changes::Effects;
 use stripe_billing_core::store::{Attempt, KnownFailure, TicketNews, TicketSweep};
-use stripe_billing_core::ticket::TicketStatus;
+use stripe_billing_core::ticket::{Ticket, TicketStatus};
 use stripe_billing_core::{StoreError, SubjectKey, Tenant};
 
 use crate::classify::corrupt;
@@ -42,6 +42,21 @@ pub(crate) async fn known_failure(
     let rows = db.query(db.writer(), lately, vec![db::micros(since).into()]).await?;
     let opened = rows.first().map_or(Ok(0), |row| column::<i64>(row, 0))?;
     Ok(KnownFailure { ticket, opened: u64::try_from(opened).map_err(corrupt)? })
+}
+
+pub(crate) async fn of_key(
+    db: &Db,
+    tenant: &Tenant,
+    key: &str,
+) -> Result<Option<Ticket>, StoreError> {
+    let sql = db.render(&format!(
+        "SELECT {TICKET} FROM {{p}}tickets WHERE stripe_account = ? AND livemode = ? \
+         AND ticket_key = ?"
+    ));
+    let mut values = db::tenant_values(tenant).to_vec();
+    values.push(db::text(key));
+    let rows = db.query(db.writer(), sql, values).await?;
+    rows.first().map(inspect::ticket).transpose()
 }
 
 pub(crate) async fn record(

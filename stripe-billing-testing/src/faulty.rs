@@ -416,6 +416,10 @@ impl<S: Store> Operate for FaultyStore<S> {
         self.call("known_failure", self.inner.known_failure(tenant, key, since)).await
     }
 
+    async fn ticket(&self, tenant: &Tenant, key: &str) -> Result<Option<Ticket>, StoreError> {
+        self.call("ticket", self.inner.ticket(tenant, key)).await
+    }
+
     async fn record_effects(
         &self,
         subject: &SubjectKey,

@@ -242,6 +242,8 @@ impl Billing {
                 }
                 Err(_) => return Err(Undecided::Failed(panicked())),
             };
+            self.judge_event(&read.event.event_type, &claimed.event.key.id, &family, &mut changes)
+                .await?;
             match self.commit(claimed, &mut changes).await? {
                 Commit::Done => {
                     self.after_commit(&family, &changes).await;

@@ -54,7 +54,7 @@
 //! upgrade_credits = "at_renewal"       # or "prorated": what an upgrade within a period grants
 //! dunning = "standard"                 # or "off": reminders of renewals that failed
 //! dunning_days = [3, 7, 12]            # on which days after the first failed attempt
-//! fraud = "off"                        # or "standard": rules before a checkout is opened
+//! fraud = "off"                        # or "standard": rules before a checkout, and on events
 //! credits_low = { credits = 50 }       # tell the customer at this balance
 //! credits_from = { stories = "team_first" } # or "member_first", "member", "team": who pays for work on a feature
 //!

@@ -59,7 +59,8 @@ pub struct Policy {
     pub dunning: Dunning,
     /// On which days after the first failed attempt; ascending. Default 3, 7 and 12.
     pub dunning_days: Vec<u16>,
-    /// Which rules an account has to pass before a checkout is opened. Default [`Fraud::Off`].
+    /// Which rules an account has to pass before a checkout is opened, and is judged by when payments
+    /// fail, checkouts end, or a warning or a dispute arrives. Default [`Fraud::Off`].
     pub fraud: Fraud,
 }
 
@@ -175,7 +176,7 @@ words! {
         Off = "off",
     }
 
-    /// Which rules an account has to pass before a checkout is opened.
+    /// Which rules accounts are judged by.
     Fraud {
         /// The app's own, if it has any.
         #[default]

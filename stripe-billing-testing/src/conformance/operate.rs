@@ -242,6 +242,27 @@ pub async fn operate_4_a_failure_is_known_by_its_key(fixture: &Fixture) {
     assert_eq!(known.opened, 0);
 }
 
+/// A ticket is found by exactly its key, in its own tenant, as it was left.
+pub async fn operate_4_a_ticket_is_found_by_its_key(fixture: &Fixture) {
+    let (store, other) = (fixture.node().as_ref(), fixture.other().as_ref());
+    let dated = format!("{KEY}@2026-11-21");
+    let upper = KEY.to_uppercase();
+    for (n, key) in (1..).zip([KEY, &dated, &upper]) {
+        let effects = failing(key, TicketKind::DeadEvent);
+        store.record_effects(&subject("cus_1"), &effects, at(n)).await.expect("record");
+    }
+    for key in [KEY, &dated, &upper] {
+        let ticket = other.ticket(&live(), key).await.expect("ticket").expect("it is there");
+        assert_eq!((ticket.key.as_str(), ticket.count), (key, 1));
+        assert_eq!(other.ticket(&test_mode(), key).await.expect("ticket"), None);
+    }
+    assert_eq!(other.ticket(&live(), "dispute:dp_1").await.expect("ticket"), None);
+    let again = failing(KEY, TicketKind::DeadEvent);
+    store.record_effects(&subject("cus_1"), &again, at(9)).await.expect("record");
+    let ticket = other.ticket(&live(), KEY).await.expect("ticket").expect("it is there");
+    assert_eq!((ticket.count, ticket.opened_at, ticket.updated_at), (2, at(1), at(9)));
+}
+
 /// Effects without an event are written, all or nothing.
 pub async fn operate_5_effects_are_recorded_whole(fixture: &Fixture) {
     let store = fixture.node().as_ref();

@@ -345,6 +345,10 @@ impl Operate for Counted {
         self.store.known_failure(tenant, key, since).await
     }
 
+    async fn ticket(&self, tenant: &Tenant, key: &str) -> Result<Option<Ticket>, StoreError> {
+        self.store.ticket(tenant, key).await
+    }
+
     async fn record_effects(
         &self,
         subject: &SubjectKey,
