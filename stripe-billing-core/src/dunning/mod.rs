@@ -3,9 +3,11 @@
 //!
 //! The customer is told of each failed attempt as it fails (`payment_failed`). Where that is not
 //! enough, reminders follow on the days of the catalog's policy, and a last word before access ends.
+//! Reminders go out by day where the customer's time zone is known.
 
 mod decline;
 mod figures;
+mod hours;
 mod schedule;
 
 use chrono::{DateTime, Utc};
@@ -18,8 +20,9 @@ use crate::ticket::words;
 
 pub use decline::DeclineClass;
 pub use figures::{Figure, figures};
-pub(crate) use schedule::notices;
+pub use hours::TIME_ZONE_KEY;
 pub use schedule::{Step, StepKind};
+pub(crate) use schedule::{notices, waits_until};
 
 words! {
     /// Where a case stands.
@@ -113,7 +116,8 @@ impl Case {
         let class = decline.as_deref().map_or(DeclineClass::Soft, DeclineClass::of);
         let grace = policy.past_due_grace.num_seconds();
         let grace_end = view.is_renewal().then(|| opened_at.saturating_add(grace));
-        let steps = schedule::steps(opened_at, grace_end, class, policy);
+        let steps =
+            schedule::steps(opened_at, grace_end, class, policy, hours::zone_of(subject, policy));
         let by = closed_at.unwrap_or_else(|| now.timestamp());
         let mut case = Self {
             invoice: view.id.clone(),
