@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use stripe_billing_core::catalog::{Catalog, Dunning, DunningHours, Plan, PlanPrice, Policy};
-use stripe_billing_core::dunning::{Case, CaseState, DeclineClass, StopReason};
+use stripe_billing_core::dunning::{Case, CaseState, DeclineClass, Recovery, StopReason};
 use stripe_billing_core::notice::{Decline, Money};
 use stripe_billing_core::webhook::{WebhookSecret, sign};
 use stripe_billing_core::{
@@ -577,4 +577,38 @@ async fn no_reminder_waits_past_what_follows_it() {
     let expected =
         lines(&[(0, "payment_failed 1"), (24, "payment_reminder 1"), (46, "payment_final_notice")]);
     assert_eq!(world.told(), expected);
+}
+
+#[tokio::test]
+async fn a_payment_is_put_down_to_a_mail_only_with_a_new_payment_method() {
+    let hours = |hours: i64| START + hours * HOUR;
+    let table = [
+        (None, Recovery::Retry),
+        (Some(hours(-1)), Recovery::Retry),
+        (Some(hours(0)), Recovery::Retry),
+        (Some(hours(5)), Recovery::Email),
+        (Some(hours(49)), Recovery::Retry),
+    ];
+    for (created, expected) in table {
+        let mut world = world(long_grace()).await;
+        world.fail("in_1", json!({})).await;
+        world.until(50).await;
+        if let Some(created) = created {
+            let card = json!({"id": "pm_new", "object": "payment_method", "type": "card",
+                "customer": "cus_1", "created": created, "card": {"last4": "4242"}});
+            world.tell("payment_method.attached", &card).await;
+        }
+        assert_eq!(world.cases().await[0].recovered_by, None, "it is not paid");
+        let paid = json!({"amount_paid": 1_900, "amount_remaining": 0,
+            "status_transitions": {"paid_at": hours(48)}});
+        world.tell("invoice.paid", &invoice("in_1", "paid", &paid)).await;
+        let case = world.cases().await.remove(0);
+        assert_eq!(case.recovered_by, Some(expected), "{created:?}");
+        let figures = world.billing.dunning_figures(at(START)).await.unwrap().figures;
+        let by_email = u64::from(expected == Recovery::Email);
+        let figure = &figures[0];
+        assert_eq!((figure.recovered_cases, figure.recovered_by_email_cases), (1, by_email));
+        let amount = if by_email == 1 { 1_900 } else { 0 };
+        assert_eq!((figure.recovered, figure.recovered_by_email), (1_900, amount));
+    }
 }
