@@ -116,6 +116,7 @@ forward!(TicketSink {
 
 forward!(Maintain {
     fn prune(before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError>;
+    fn prune_attempts(before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError>;
     fn erase(subject: &SubjectKey) -> Result<u64, StoreError>;
 });
 

@@ -221,6 +221,10 @@ impl Maintain for SeaOrmStore {
         maintain::prune(&self.db, before, limit).await
     }
 
+    async fn prune_attempts(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
+        maintain::prune_attempts(&self.db, before, limit).await
+    }
+
     async fn erase(&self, subject: &SubjectKey) -> Result<u64, StoreError> {
         maintain::erase(&self.db, subject).await
     }

@@ -392,6 +392,10 @@ impl<S: Store> Maintain for FaultyStore<S> {
         self.call("prune", self.inner.prune(before, limit)).await
     }
 
+    async fn prune_attempts(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
+        self.call("prune_attempts", self.inner.prune_attempts(before, limit)).await
+    }
+
     async fn erase(&self, subject: &SubjectKey) -> Result<u64, StoreError> {
         self.call("erase", self.inner.erase(subject)).await
     }

@@ -97,6 +97,7 @@ struct Inner {
     configuration: String,
     fraud: Vec<Arc<dyn FraudRule>>,
     retention: Option<TimeDelta>,
+    attempt_retention: TimeDelta,
     shadow: bool,
     stripe: Option<Arc<dyn StripeApi>>,
     clock: Arc<dyn Clock>,

@@ -278,6 +278,7 @@ macro_rules! store_conformance {
                 operate_a_replay_takes_a_range,
                 maintain_prune_empties_old_payloads,
                 maintain_prune_finds_what_came_to_rest_late,
+                maintain_prune_removes_old_attempts,
                 maintain_erase_forgets_a_subject,
             ];
             operate: [

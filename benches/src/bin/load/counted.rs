@@ -321,6 +321,10 @@ impl Maintain for Counted {
         self.store.prune(before, limit).await
     }
 
+    async fn prune_attempts(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
+        self.store.prune_attempts(before, limit).await
+    }
+
     async fn erase(&self, subject: &SubjectKey) -> Result<u64, StoreError> {
         self.store.erase(subject).await
     }

@@ -119,7 +119,8 @@ CREATE TABLE IF NOT EXISTS {p}attempts (
     code VARCHAR(255) NOT NULL,
     message TEXT NOT NULL,
     worker TEXT,
-    KEY {p}attempts_event (event_seq, seq)
+    KEY {p}attempts_event (event_seq, seq),
+    KEY {p}attempts_at (at, seq)
 ) {table};
 CREATE TABLE IF NOT EXISTS {p}orders (
     request VARCHAR(255) NOT NULL PRIMARY KEY,

@@ -124,6 +124,7 @@ CREATE TABLE IF NOT EXISTS {p}attempts (
     worker TEXT
 );
 CREATE INDEX IF NOT EXISTS {p}attempts_event ON {p}attempts (event_seq, seq);
+CREATE INDEX IF NOT EXISTS {p}attempts_at ON {p}attempts (at, seq);
 CREATE TABLE IF NOT EXISTS {p}orders (
     request TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     verb TEXT NOT NULL,

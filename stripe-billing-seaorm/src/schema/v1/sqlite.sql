@@ -123,6 +123,7 @@ CREATE TABLE IF NOT EXISTS {p}attempts (
     worker TEXT
 );
 CREATE INDEX IF NOT EXISTS {p}attempts_event ON {p}attempts (event_seq, seq);
+CREATE INDEX IF NOT EXISTS {p}attempts_at ON {p}attempts (at, seq);
 CREATE TABLE IF NOT EXISTS {p}orders (
     request TEXT NOT NULL PRIMARY KEY,
     verb TEXT NOT NULL,
