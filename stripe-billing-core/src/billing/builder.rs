@@ -312,6 +312,7 @@ impl BillingBuilder {
                 max_body: self.max_body,
                 flights: flight::Flights::default(),
                 breaker: Mutex::default(),
+                untold: Mutex::default(),
                 paused: Mutex::default(),
                 has_tickets: AtomicBool::new(true),
                 #[cfg(feature = "tokio")]
