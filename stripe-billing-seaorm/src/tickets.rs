@@ -11,8 +11,6 @@ use crate::db::{self, Db, column};
 use crate::effects::EffectRows;
 use crate::inspect::{self, AFTER_TICKET, TICKET};
 
-/// Tickets among which those of failures are counted: the newest.
-const COUNTED: u32 = 1_000;
 /// Attempts that are read of an event: the latest.
 const MAX_ATTEMPTS: u32 = 100;
 /// The kinds for which [`TicketKind::is_failure`](stripe_billing_core::ticket::TicketKind::is_failure)
@@ -35,10 +33,8 @@ pub(crate) async fn known_failure(
     values.extend([db::text(key), db::text(&from), db::text(&until)]);
     let rows = db.query(db.writer(), newest, values).await?;
     let ticket = rows.first().map(inspect::ticket).transpose()?;
-    let lately = db.render(&format!(
-        "SELECT COUNT(*) FROM (SELECT type, opened_at FROM {{p}}tickets \
-         ORDER BY number DESC LIMIT {COUNTED}) newest WHERE opened_at >= ? AND {FAILURES}"
-    ));
+    let lately = db
+        .render(&format!("SELECT COUNT(*) FROM {{p}}tickets WHERE opened_at >= ? AND {FAILURES}"));
     let rows = db.query(db.writer(), lately, vec![db::micros(since).into()]).await?;
     let opened = rows.first().map_or(Ok(0), |row| column::<i64>(row, 0))?;
     Ok(KnownFailure { ticket, opened: u64::try_from(opened).map_err(corrupt)? })

@@ -242,6 +242,21 @@ pub async fn operate_4_a_failure_is_known_by_its_key(fixture: &Fixture) {
     assert_eq!(known.opened, 0);
 }
 
+/// However many tickets of other kinds are opened after them.
+pub async fn operate_4_failures_are_counted_among_any_number_of_tickets(fixture: &Fixture) {
+    let store = fixture.node().as_ref();
+    for (n, key) in (1..).zip([KEY, "dead_event:b", "dead_event:c"]) {
+        let effects = failing(key, TicketKind::DeadEvent);
+        store.record_effects(&subject("cus_1"), &effects, at(n)).await.expect("record");
+    }
+    let others = (0..1_001).map(|n| opening(&format!("dispute:{n}"))).collect();
+    let others = Effects { tickets: others, ..Effects::default() };
+    store.record_effects(&subject("cus_1"), &others, at(9)).await.expect("record");
+    let known = fixture.other().known_failure(&live(), KEY, at(2)).await.expect("known_failure");
+    assert_eq!(known.opened, 2, "of three the first is too old");
+    assert_eq!(known.ticket.map(|ticket| ticket.key), Some(KEY.to_owned()));
+}
+
 /// A ticket is found by exactly its key, in its own tenant, as it was left.
 pub async fn operate_4_a_ticket_is_found_by_its_key(fixture: &Fixture) {
     let (store, other) = (fixture.node().as_ref(), fixture.other().as_ref());

@@ -108,6 +108,7 @@ CREATE TABLE IF NOT EXISTS {p}tickets (
     told BIGINT NOT NULL DEFAULT 0,
     told_open BOOLEAN,
     UNIQUE KEY {p}tickets_key (stripe_account, livemode, ticket_key),
+    KEY {p}tickets_opened (opened_at),
     KEY {p}tickets_status (status, number),
     KEY {p}tickets_subject (subject, number)
 ) {table};
