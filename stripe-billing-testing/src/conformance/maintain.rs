@@ -202,6 +202,9 @@ pub async fn maintain_prune_removes_old_attempts(fixture: &Fixture) {
     for (limit, expected) in [(0, 0), (2, 2), (2, 1), (2, 0)] {
         let pruned = other.prune_attempts(at(3), limit).await.expect("prune");
         assert_eq!(pruned, expected);
+        if pruned == 2 {
+            assert_eq!(kept().await[..3], [vec![at(1_000)], vec![], vec![at(2)]], "the oldest two");
+        }
     }
     assert_eq!(kept().await, [vec![at(1_000)], vec![], vec![], vec![at(3)], vec![at(4)]]);
     assert_eq!(stored(store, &everything()).await, before, "nothing else is touched");
