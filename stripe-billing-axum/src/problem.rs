@@ -43,6 +43,8 @@ const RETRY_SOON: u32 = 1;
 /// | `return_url_unknown` | 400 | no return address is configured and the request names no origin |
 /// | `invalid_query` | 400 | a parameter of an operator's question is wrong; `detail` names it |
 /// | `unknown_event` | 404 | no event has this id |
+/// | `unknown_ticket` | 404 | no ticket has this number |
+/// | `reason_too_long` | 400 | an order's reason has more than 1,000 bytes |
 /// | `not_now` | 409 | the event is in a status in which this cannot be done |
 /// | `request_reused` | 409 | the request id was used for another order |
 /// | `not_found` | 404 | operators have no such route |
@@ -162,6 +164,15 @@ impl Problem {
 
     pub(crate) fn unknown_event() -> Self {
         Self::new(StatusCode::NOT_FOUND, "unknown_event", "No event has this id")
+    }
+
+    pub(crate) fn unknown_ticket() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "unknown_ticket", "No ticket has this number")
+    }
+
+    pub(crate) fn reason_too_long() -> Self {
+        let title = "The reason has more than 1,000 bytes";
+        Self::new(StatusCode::BAD_REQUEST, "reason_too_long", title)
     }
 
     pub(crate) fn unknown_dispute() -> Self {
@@ -403,6 +414,8 @@ mod tests {
             "return_url_unknown",
             "invalid_query",
             "unknown_event",
+            "unknown_ticket",
+            "reason_too_long",
             "not_found",
             "method_not_allowed",
         ] {

@@ -112,6 +112,18 @@ pub enum DomainEvent {
         /// `issfr_...`
         warning: String,
     },
+    /// A rule against fraud speaks against an account: once for each opening of its ticket, and once
+    /// more where a review becomes a denial.
+    FraudSuspected {
+        /// The app's account.
+        account: String,
+        /// The rule's code.
+        rule: String,
+        /// Whether its checkouts are denied; otherwise somebody should look.
+        denied: bool,
+        /// Tells it from earlier ones: how often the ticket had been told of before.
+        occurrence: u32,
+    },
     /// A customer was deleted at Stripe.
     CustomerDeleted {
         /// `cus_...`
@@ -171,6 +183,10 @@ impl DomainEvent {
             | Self::DisputeWon { dispute, .. }
             | Self::DisputeLost { dispute, .. } => format!("{kind}:{dispute}"),
             Self::FraudWarned { warning, .. } => format!("{kind}:{warning}"),
+            Self::FraudSuspected { account, rule, denied, occurrence } => {
+                let verdict = if *denied { "deny" } else { "review" };
+                format!("{kind}:{rule}:{verdict}:{occurrence}:{account}")
+            }
             Self::CustomerDeleted { customer } => format!("{kind}:{customer}"),
             Self::PaymentFailed { invoice, attempt, .. } => format!("{kind}:{invoice}:{attempt}"),
             Self::CreditsGranted { grant, unit } => format!("{kind}:{unit}:{grant}"),
@@ -199,6 +215,7 @@ impl DomainEvent {
             Self::DisputeWon { .. } => "dispute_won",
             Self::DisputeLost { .. } => "dispute_lost",
             Self::FraudWarned { .. } => "fraud_warned",
+            Self::FraudSuspected { .. } => "fraud_suspected",
             Self::CustomerDeleted { .. } => "customer_deleted",
             Self::CheckoutExpired { .. } => "checkout_expired",
             Self::CheckoutPaymentFailed { .. } => "checkout_payment_failed",

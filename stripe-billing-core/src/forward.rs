@@ -99,6 +99,7 @@ forward!(Operate {
     fn operate(order: &Order) -> Result<Carried, StoreError>;
     fn paused() -> Result<Option<Paused>, StoreError>;
     fn known_failure(tenant: &Tenant, key: &str, since: DateTime<Utc>) -> Result<KnownFailure, StoreError>;
+    fn ticket(tenant: &Tenant, key: &str) -> Result<Option<Ticket>, StoreError>;
     fn record_effects(subject: &SubjectKey, effects: &Effects, now: DateTime<Utc>) -> Result<(), StoreError>;
     fn close_tickets(now: DateTime<Utc>) -> Result<TicketSweep, StoreError>;
     fn ticket_news(limit: u32) -> Result<Vec<TicketNews>, StoreError>;
@@ -115,6 +116,7 @@ forward!(TicketSink {
 
 forward!(Maintain {
     fn prune(before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError>;
+    fn prune_attempts(before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError>;
     fn erase(subject: &SubjectKey) -> Result<u64, StoreError>;
 });
 

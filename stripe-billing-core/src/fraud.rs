@@ -1,18 +1,23 @@
-//! Rules against fraud: whether an account may open a checkout. Pure functions of what is known of
-//! it; Stripe Radar looks at the cards, these look at the account.
+//! Rules against fraud: whether an account may open a checkout, and whether somebody should look at
+//! it. Pure functions of what is known of it; Stripe Radar looks at the cards, these look at the
+//! account. They are asked before a checkout is opened, and when an event is decided that may change
+//! what they count.
 
+mod told;
+
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::changes::{AuditEntry, Effects, OutboxEntry};
-use crate::notice::ticket_opened;
-use crate::state::{ObjectKind, ObjectRef, Subject};
-use crate::store::KnownFailure;
+use crate::changes::Changes;
+use crate::state::{Family, Subject};
 use crate::stripe::objects::PaymentIntentStatus;
-use crate::ticket::{Ticket, TicketContext, TicketKind, TicketPriority, TicketStatus, TicketWrite};
 
-/// What is known of an account that wants to buy.
+pub(crate) use told::{Occasion, key, told};
+
+/// What is known of an account.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct History<'a> {
@@ -34,9 +39,20 @@ pub enum Verdict {
     Deny(&'static str),
 }
 
+impl Verdict {
+    /// The code of the rule that speaks against it.
+    pub(crate) fn rule(self) -> Option<&'static str> {
+        match self {
+            Self::Allow => None,
+            Self::Review(rule) | Self::Deny(rule) => Some(rule),
+        }
+    }
+}
+
 /// A rule. It has to be quick and to come to the same verdict every time.
 pub trait FraudRule: fmt::Debug + Send + Sync + 'static {
-    /// Judges an account that wants to open a checkout.
+    /// Judges an account that wants to open a checkout, or with which something happened that rules
+    /// may count.
     fn judge(&self, history: &History<'_>) -> Verdict;
 }
 
@@ -117,63 +133,9 @@ impl<'a> History<'a> {
     }
 }
 
-/// What operators are told of a verdict, and what the audit log keeps of it; nothing where the same
-/// was told within the hour, so that nobody can fill the log by asking again and again.
-pub(crate) fn told(
-    account: &str,
-    verdict: Verdict,
-    known: &KnownFailure,
-    now: DateTime<Utc>,
-) -> Option<Effects> {
-    let (rule, action, priority) = match verdict {
-        Verdict::Allow => return None,
-        Verdict::Review(rule) => (rule, "checkout.reviewed", TicketPriority::Normal),
-        Verdict::Deny(rule) => (rule, "checkout.denied", TicketPriority::High),
-    };
-    let ticket = known.ticket.as_ref();
-    let lately = |ticket: &&Ticket| now - ticket.updated_at < TimeDelta::hours(1);
-    if ticket.filter(lately).is_some_and(|ticket| ticket.priority >= priority) {
-        return None;
-    }
-    let key = key(account, rule);
-    let mut effects = Effects::default();
-    if ticket.is_none_or(|ticket| ticket.status == TicketStatus::Resolved) {
-        let times = ticket.map_or(String::new(), |ticket| format!("#{}", ticket.count));
-        effects.outbox.push(OutboxEntry::from(ticket_opened(&format!("{key}{times}"))));
-    }
-    effects.tickets.push(TicketWrite {
-        key,
-        kind: TicketKind::FraudReview,
-        priority,
-        open: true,
-        object: None,
-        event: None,
-        title: format!("{action} by the rule `{rule}`"),
-        due_by: None,
-        context: Some(TicketContext {
-            account: Some(account.to_owned()),
-            action: Some("Look at the account's payments and disputes; refund or block it.".into()),
-            ..TicketContext::default()
-        }),
-    });
-    effects.audit.push(AuditEntry {
-        actor: format!("rule:{rule}"),
-        action: action.to_owned(),
-        object: ObjectRef { kind: ObjectKind::Account, id: account.to_owned() },
-        before: None,
-        after: None,
-        reason: None,
-    });
-    Some(effects)
-}
-
-/// The key of the ticket about an account and a rule.
-pub(crate) fn key(account: &str, rule: &str) -> String {
-    format!("{}:{rule}:{account}", TicketKind::FraudReview.as_str())
-}
-
-impl FraudRule for StandardRules {
-    fn judge(&self, history: &History<'_>) -> Verdict {
+impl StandardRules {
+    /// What each of them says, if it speaks against the account.
+    fn verdicts(&self, history: &History<'_>) -> impl Iterator<Item = Verdict> {
         let hour = TimeDelta::hours(1);
         let counts = [
             ("declines", history.declines(hour), self.declines_an_hour),
@@ -181,11 +143,76 @@ impl FraudRule for StandardRules {
             ("fraud_warnings", history.warnings(), self.warnings),
             ("disputes", history.disputes(TimeDelta::days(365)), self.disputes_a_year),
         ];
-        let verdicts = counts.into_iter().map(|(code, count, (review, deny))| match count {
-            count if count >= deny => Verdict::Deny(code),
-            count if count >= review => Verdict::Review(code),
-            _ => Verdict::Allow,
-        });
-        verdicts.max().unwrap_or(Verdict::Allow)
+        counts.into_iter().filter_map(|(code, count, (review, deny))| match count {
+            count if count >= deny => Some(Verdict::Deny(code)),
+            count if count >= review => Some(Verdict::Review(code)),
+            _ => None,
+        })
     }
 }
+
+impl FraudRule for StandardRules {
+    fn judge(&self, history: &History<'_>) -> Verdict {
+        self.verdicts(history).max().unwrap_or(Verdict::Allow)
+    }
+}
+
+/// What rules say against an account: of each rule the strictest, the mildest first. All of them,
+/// and not the strictest alone, so that what is told does not depend on which came first.
+pub(crate) fn verdicts(
+    own: &[Arc<dyn FraudRule>],
+    standard: bool,
+    history: &History<'_>,
+) -> Vec<Verdict> {
+    let own = own.iter().map(|rule| rule.judge(history));
+    let standard = standard.then(|| StandardRules::default().verdicts(history).collect());
+    let all = own.chain(standard.unwrap_or_else(Vec::new));
+    let mut strictest: BTreeMap<&str, Verdict> = BTreeMap::new();
+    for verdict in all {
+        if let Some(rule) = verdict.rule() {
+            strictest.entry(rule).and_modify(|kept| *kept = verdict.max(*kept)).or_insert(verdict);
+        }
+    }
+    let mut verdicts: Vec<Verdict> = strictest.into_values().collect();
+    verdicts.sort_unstable();
+    verdicts
+}
+
+/// Whether an event may change what rules count: by its type, or because it says whose the subject
+/// is of which something was known before.
+pub(crate) fn concerns(event_type: &str, family: &Family, changes: &Changes) -> bool {
+    let counts = matches!(
+        event_type,
+        "payment_intent.payment_failed"
+            | "charge.failed"
+            | "invoice.payment_failed"
+            | "checkout.session.completed"
+            | "checkout.session.expired"
+            | "checkout.session.async_payment_failed"
+    ) || event_type.starts_with("charge.dispute.")
+        || event_type.starts_with("radar.early_fraud_warning.");
+    let known = family.subject.version > 0 || !family.orphans.is_empty();
+    let linked = family.subject.links.account().is_none() && changes.account.is_some();
+    changes.account.is_some() && (counts || linked && known)
+}
+
+/// An account's subjects with a decision applied. Those that it adopts are part of its own now.
+pub(crate) fn applied(subjects: Vec<Subject>, changes: &Changes) -> Vec<Subject> {
+    let adopted = |subject: &Subject| {
+        subject.key.tenant == changes.subject.tenant
+            && changes.adopted.iter().any(|name| name.id == subject.key.id)
+    };
+    let mut subjects: Vec<Subject> = subjects.into_iter().filter(|it| !adopted(it)).collect();
+    match subjects.iter_mut().find(|subject| subject.key == changes.subject) {
+        Some(subject) => subject.apply(changes),
+        None => {
+            let mut subject = Subject::new(changes.subject.clone());
+            subject.apply(changes);
+            subjects.push(subject);
+        }
+    }
+    subjects
+}
+
+#[cfg(test)]
+mod tests;

@@ -568,6 +568,8 @@ async fn operators_resolve_dismiss_pause_and_resume_once_and_on_record() {
     let order = |reason| f.billing.order(dismiss.clone(), "ada", "req_1", reason);
     assert!(matches!(order(None).await, Err(OrderError::NoReason)));
     assert!(matches!(order(Some("  ")).await, Err(OrderError::NoReason)));
+    let long = "x".repeat(1_001);
+    assert!(matches!(order(Some(&long)).await, Err(OrderError::LongReason)));
     assert_eq!(order(Some("a test event")).await.unwrap().changed, 1);
     assert!(order(Some("a test event")).await.unwrap().repeated);
     let blank = f.billing.order(Verb::Pause, " ", "req_9", None).await;

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use stripe_billing_core::catalog::{Catalog, Dunning, Plan, PlanPrice, Policy};
-use stripe_billing_core::dunning::{Case, CaseState, DeclineClass, StopReason};
+use stripe_billing_core::catalog::{Catalog, Dunning, DunningHours, Plan, PlanPrice, Policy};
+use stripe_billing_core::dunning::{Case, CaseState, DeclineClass, Recovery, StopReason};
 use stripe_billing_core::notice::{Decline, Money};
 use stripe_billing_core::webhook::{WebhookSecret, sign};
 use stripe_billing_core::{
@@ -518,5 +518,97 @@ proptest! {
                 last = Some(*hours);
             }
         });
+    }
+}
+
+fn customer(zone: &str) -> Value {
+    json!({"id": "cus_1", "object": "customer", "metadata": {"account": "acme", "time_zone": zone}})
+}
+
+#[tokio::test]
+async fn reminders_wait_for_the_day_where_the_customer_is() {
+    // The first attempt fails at 22:13 UTC.
+    let table = [
+        ("Europe/Berlin", DunningHours::Daytime, 81),
+        ("America/New_York", DunningHours::Daytime, 72),
+        ("Mars/Olympus", DunningHours::Daytime, 72),
+        ("", DunningHours::Daytime, 72),
+        ("Europe/Berlin", DunningHours::Any, 72),
+    ];
+    for (zone, dunning_hours, hour) in table {
+        let mut world = world(Policy { dunning_hours, ..Policy::default() }).await;
+        world.tell("customer.updated", &customer(zone)).await;
+        world.fail("in_1", json!({})).await;
+        world.until(4 * 24).await;
+        // What failed, and that access ends, is told by night as well.
+        let expected = lines(&[
+            (0, "payment_failed 1"),
+            (24, "payment_final_notice"),
+            (hour, "payment_reminder 1"),
+        ]);
+        assert_eq!(world.told(), expected, "{zone} {dunning_hours}");
+    }
+}
+
+#[tokio::test]
+async fn what_comes_late_by_night_waits_for_the_morning() {
+    let mut world = world(long_grace()).await;
+    world.tell("customer.updated", &customer("America/New_York")).await;
+    world.fail("in_1", json!({})).await;
+    // 22:13 in New York.
+    world.sleep_until(3 * 24 + 5);
+    world.work().await;
+    assert_eq!(world.told().len(), 1);
+    world.until(4 * 24).await;
+    assert_eq!(world.told(), lines(&[(0, "payment_failed 1"), (87, "payment_reminder 1")]));
+}
+
+#[tokio::test]
+async fn no_reminder_waits_past_what_follows_it() {
+    let policy = Policy {
+        dunning_days: vec![1],
+        past_due_grace: TimeDelta::hours(46 + 48),
+        ..Policy::default()
+    };
+    let mut world = world(policy).await;
+    world.tell("customer.updated", &customer("Europe/Berlin")).await;
+    world.fail("in_1", json!({})).await;
+    world.until(4 * 24).await;
+    let expected =
+        lines(&[(0, "payment_failed 1"), (24, "payment_reminder 1"), (46, "payment_final_notice")]);
+    assert_eq!(world.told(), expected);
+}
+
+#[tokio::test]
+async fn a_payment_is_put_down_to_a_mail_only_with_a_new_payment_method() {
+    let hours = |hours: i64| START + hours * HOUR;
+    let table = [
+        (None, Recovery::Retry),
+        (Some(hours(-1)), Recovery::Retry),
+        (Some(hours(0)), Recovery::Retry),
+        (Some(hours(5)), Recovery::Email),
+        (Some(hours(49)), Recovery::Retry),
+    ];
+    for (created, expected) in table {
+        let mut world = world(long_grace()).await;
+        world.fail("in_1", json!({})).await;
+        world.until(50).await;
+        if let Some(created) = created {
+            let card = json!({"id": "pm_new", "object": "payment_method", "type": "card",
+                "customer": "cus_1", "created": created, "card": {"last4": "4242"}});
+            world.tell("payment_method.attached", &card).await;
+        }
+        assert_eq!(world.cases().await[0].recovered_by, None, "it is not paid");
+        let paid = json!({"amount_paid": 1_900, "amount_remaining": 0,
+            "status_transitions": {"paid_at": hours(48)}});
+        world.tell("invoice.paid", &invoice("in_1", "paid", &paid)).await;
+        let case = world.cases().await.remove(0);
+        assert_eq!(case.recovered_by, Some(expected), "{created:?}");
+        let figures = world.billing.dunning_figures(at(START)).await.unwrap().figures;
+        let by_email = u64::from(expected == Recovery::Email);
+        let figure = &figures[0];
+        assert_eq!((figure.recovered_cases, figure.recovered_by_email_cases), (1, by_email));
+        let amount = if by_email == 1 { 1_900 } else { 0 };
+        assert_eq!((figure.recovered, figure.recovered_by_email), (1_900, amount));
     }
 }

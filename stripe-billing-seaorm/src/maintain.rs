@@ -92,6 +92,23 @@ pub(crate) async fn prune(db: &Db, before: DateTime<Utc>, limit: u32) -> Result<
     Ok(pruned)
 }
 
+/// The oldest first, by an index.
+pub(crate) async fn prune_attempts(
+    db: &Db,
+    before: DateTime<Utc>,
+    limit: u32,
+) -> Result<u64, StoreError> {
+    let oldest = "WHERE at < ? ORDER BY at, seq LIMIT ?";
+    let sql = match db.dialect {
+        Dialect::Mysql => format!("DELETE FROM {{p}}attempts {oldest}"),
+        Dialect::Sqlite | Dialect::Postgres => format!(
+            "DELETE FROM {{p}}attempts WHERE seq IN (SELECT seq FROM {{p}}attempts {oldest})"
+        ),
+    };
+    let values = vec![db::micros(before).into(), i64::from(limit).into()];
+    db.execute(db.writer(), db.render(&sql), values).await
+}
+
 async fn settled_before(
     db: &Db,
     before: DateTime<Utc>,

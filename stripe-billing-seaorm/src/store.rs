@@ -221,6 +221,10 @@ impl Maintain for SeaOrmStore {
         maintain::prune(&self.db, before, limit).await
     }
 
+    async fn prune_attempts(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
+        maintain::prune_attempts(&self.db, before, limit).await
+    }
+
     async fn erase(&self, subject: &SubjectKey) -> Result<u64, StoreError> {
         maintain::erase(&self.db, subject).await
     }
@@ -243,6 +247,10 @@ impl Operate for SeaOrmStore {
         since: DateTime<Utc>,
     ) -> Result<KnownFailure, StoreError> {
         tickets::known_failure(&self.db, tenant, key, since).await
+    }
+
+    async fn ticket(&self, tenant: &Tenant, key: &str) -> Result<Option<Ticket>, StoreError> {
+        tickets::of_key(&self.db, tenant, key).await
     }
 
     async fn record_effects(

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use stripe_billing_core::changes::Effects;
 use stripe_billing_core::store::{Attempt, KnownFailure, TicketNews, TicketSweep};
-use stripe_billing_core::ticket::TicketStatus;
+use stripe_billing_core::ticket::{Ticket, TicketStatus};
 use stripe_billing_core::{StoreError, SubjectKey, Tenant};
 
 use crate::classify::corrupt;
@@ -11,8 +11,6 @@ use crate::db::{self, Db, column};
 use crate::effects::EffectRows;
 use crate::inspect::{self, AFTER_TICKET, TICKET};
 
-/// Tickets among which those of failures are counted: the newest.
-const COUNTED: u32 = 1_000;
 /// Attempts that are read of an event: the latest.
 const MAX_ATTEMPTS: u32 = 100;
 /// The kinds for which [`TicketKind::is_failure`](stripe_billing_core::ticket::TicketKind::is_failure)
@@ -35,13 +33,26 @@ pub(crate) async fn known_failure(
     values.extend([db::text(key), db::text(&from), db::text(&until)]);
     let rows = db.query(db.writer(), newest, values).await?;
     let ticket = rows.first().map(inspect::ticket).transpose()?;
-    let lately = db.render(&format!(
-        "SELECT COUNT(*) FROM (SELECT type, opened_at FROM {{p}}tickets \
-         ORDER BY number DESC LIMIT {COUNTED}) newest WHERE opened_at >= ? AND {FAILURES}"
-    ));
+    let lately = db
+        .render(&format!("SELECT COUNT(*) FROM {{p}}tickets WHERE opened_at >= ? AND {FAILURES}"));
     let rows = db.query(db.writer(), lately, vec![db::micros(since).into()]).await?;
     let opened = rows.first().map_or(Ok(0), |row| column::<i64>(row, 0))?;
     Ok(KnownFailure { ticket, opened: u64::try_from(opened).map_err(corrupt)? })
+}
+
+pub(crate) async fn of_key(
+    db: &Db,
+    tenant: &Tenant,
+    key: &str,
+) -> Result<Option<Ticket>, StoreError> {
+    let sql = db.render(&format!(
+        "SELECT {TICKET} FROM {{p}}tickets WHERE stripe_account = ? AND livemode = ? \
+         AND ticket_key = ?"
+    ));
+    let mut values = db::tenant_values(tenant).to_vec();
+    values.push(db::text(key));
+    let rows = db.query(db.writer(), sql, values).await?;
+    rows.first().map(inspect::ticket).transpose()
 }
 
 pub(crate) async fn record(

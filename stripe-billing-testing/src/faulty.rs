@@ -270,6 +270,10 @@ impl<S: Store> Maintain for FaultyStore<S> {
         self.call("prune", self.inner.prune(before, limit)).await
     }
 
+    async fn prune_attempts(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
+        self.call("prune_attempts", self.inner.prune_attempts(before, limit)).await
+    }
+
     async fn erase(&self, subject: &SubjectKey) -> Result<u64, StoreError> {
         self.call("erase", self.inner.erase(subject)).await
     }
@@ -292,6 +296,10 @@ impl<S: Store> Operate for FaultyStore<S> {
         since: DateTime<Utc>,
     ) -> Result<KnownFailure, StoreError> {
         self.call("known_failure", self.inner.known_failure(tenant, key, since)).await
+    }
+
+    async fn ticket(&self, tenant: &Tenant, key: &str) -> Result<Option<Ticket>, StoreError> {
+        self.call("ticket", self.inner.ticket(tenant, key)).await
     }
 
     async fn record_effects(

@@ -1,14 +1,17 @@
 //! The database away for minutes, with work due: nothing is spent, nothing is lost.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use stripe_billing_core::catalog::{Catalog, Plan, PlanPrice};
-use stripe_billing_core::store::{EventQuery, Inspect, TicketQuery};
+use stripe_billing_core::store::{EventQuery, Inspect, ReceivedEvent, TicketQuery};
+use stripe_billing_core::ticket::{Ticket, TicketKind, TicketStatus};
 use stripe_billing_core::webhook::{WebhookSecret, sign};
-use stripe_billing_core::{Billing, Clock, ManualClock, MemoryStore};
+use stripe_billing_core::{Billing, Clock, ManualClock, MemoryStore, NotifyError, UnhandledEvents};
 use stripe_billing_testing::event::{EventBuilder, Shape, SubscriptionObject};
-use stripe_billing_testing::{Faults, FaultyStore};
+use stripe_billing_testing::{Faults, FaultyStore, Moment};
 
 const SECRET: &str = "whsec_test";
 const START: i64 = 1_700_000_000;
@@ -44,7 +47,7 @@ async fn five_minutes_without_a_database_cost_no_attempt_and_no_event() {
         billing.receive(&header, body).await.expect("it is stored");
     }
     // In the middle of the work the database goes away.
-    faults.script_method("commit", 100, stripe_billing_testing::Moment::Before);
+    faults.script_method("commit", 100, Moment::Before);
     assert!(billing.process_due().await.is_err());
     faults.go_down();
     for _ in 0..30 {
@@ -115,4 +118,67 @@ async fn an_event_that_is_contended_for_ever_waits_longer_each_time_and_is_told(
     let tickets = store.tickets(&TicketQuery { limit: 10, ..TicketQuery::default() }).await;
     let tickets = tickets.expect("tickets");
     assert!(tickets.iter().any(|ticket| ticket.key.contains("contended")), "{tickets:?}");
+}
+
+#[derive(Debug, Default)]
+struct Away(AtomicBool);
+
+#[async_trait]
+impl UnhandledEvents for Away {
+    async fn handle(&self, _: &ReceivedEvent) -> Result<(), NotifyError> {
+        if self.0.load(Ordering::Relaxed) { Ok(()) } else { Err(NotifyError::transient("away")) }
+    }
+}
+
+async fn pauses(store: &MemoryStore) -> Vec<Ticket> {
+    let query = TicketQuery { limit: 9, ..TicketQuery::default() };
+    let tickets = store.tickets(&query).await.expect("memory never fails").into_iter();
+    tickets.filter(|ticket| ticket.kind == TicketKind::QueuePaused).collect()
+}
+
+#[tokio::test]
+async fn a_pause_whose_ticket_was_not_written_is_told_by_the_next_round() {
+    for moment in Moment::ALL {
+        let (faults, store, away) = (Faults::new(), MemoryStore::new(), Arc::new(Away::default()));
+        let clock = Arc::new(ManualClock::new(at(START)));
+        let billing = Billing::builder(FaultyStore::new(store.clone(), &faults))
+            .catalog(Catalog::default())
+            .webhook_secrets([SECRET])
+            .on_unhandled(Arc::clone(&away))
+            .clock(Arc::clone(&clock))
+            .build()
+            .expect("a good configuration");
+        let secret = WebhookSecret::new(SECRET).expect("not blank");
+        for n in 0..40 {
+            let object = serde_json::json!({"object": "novelty"});
+            let event = EventBuilder::new("novelty.created").id(format!("evt_{n}"));
+            let body = event.created(START).object(object).build();
+            let header = sign(&body, &secret, clock.now());
+            billing.receive(&header, body).await.expect("it is stored");
+        }
+        for position in 1..=3 {
+            faults.script_method("record_effects", position, moment);
+        }
+        // The pause holds whatever becomes of its ticket: nothing else is tried.
+        let report = billing.process_due().await.expect("the round goes on");
+        assert!(report.retried >= 10 && report.retried + report.deferred <= 40, "{report:?}");
+        for _ in 0..3 {
+            billing.process_due().await.expect("the round goes on");
+        }
+        assert!(!faults.has_pending(), "{moment:?}");
+        let told = pauses(&store).await;
+        assert_eq!((told.len(), told[0].status), (1, TicketStatus::Open), "{moment:?}");
+        let times = told[0].count;
+        billing.process_due().await.expect("the round goes on");
+        assert_eq!(pauses(&store).await[0].count, times, "{moment:?}: it is told once");
+
+        // The same for its end.
+        away.0.store(true, Ordering::Relaxed);
+        faults.reset();
+        faults.script_method("record_effects", 1, Moment::Before);
+        clock.advance(TimeDelta::seconds(60));
+        while !billing.process_due().await.expect("the round goes on").is_empty() {}
+        assert!(!faults.has_pending(), "{moment:?}");
+        assert_eq!(pauses(&store).await[0].status, TicketStatus::Resolved, "{moment:?}");
+    }
 }

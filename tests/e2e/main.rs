@@ -4,6 +4,7 @@ mod backends;
 mod browser;
 mod docs;
 mod faults;
+mod fraud;
 mod histories;
 mod lifetimes;
 mod live;

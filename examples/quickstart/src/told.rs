@@ -123,6 +123,8 @@ fn fact_in_words(event: &DomainEvent) -> String {
         DomainEvent::DisputeWon { .. } => "Dispute won".to_owned(),
         DomainEvent::DisputeLost { .. } => "Dispute lost".to_owned(),
         DomainEvent::FraudWarned { .. } => "Warning of fraud".to_owned(),
+        DomainEvent::FraudSuspected { denied: false, .. } => "Account to be looked at".to_owned(),
+        DomainEvent::FraudSuspected { .. } => "Account may not buy".to_owned(),
         DomainEvent::CustomerDeleted { .. } => "Customer deleted".to_owned(),
         DomainEvent::CheckoutExpired { .. } => "Checkout expired".to_owned(),
         DomainEvent::CheckoutFulfilled { .. } => "Checkout fulfilled".to_owned(),

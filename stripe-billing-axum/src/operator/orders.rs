@@ -65,6 +65,8 @@ impl From<OrderError> for Problem {
         match error {
             OrderError::Store(error) => Self::from(&error),
             OrderError::Unknown => Self::unknown_event(),
+            OrderError::UnknownTicket => Self::unknown_ticket(),
+            OrderError::LongReason => Self::reason_too_long(),
             OrderError::NotNow(_) => Self::not_now(error.to_string()),
             OrderError::RequestReused => Self::request_reused(),
             other => Self::invalid_body(other.to_string()),
@@ -156,7 +158,7 @@ pub(super) async fn ticket(
     request: Request,
 ) -> Routed {
     let number = query::id("number", number)?;
-    let number = number.parse().map_err(|_| Problem::unknown_event())?;
+    let number = number.parse().map_err(|_| Problem::unknown_ticket())?;
     let Stands { status, request_id, reason } = json(request).await?;
     let verb = Verb::Ticket { number, status };
     Ok(answer(&order(&billing, &operator, verb, &request_id, reason.as_deref()).await?))

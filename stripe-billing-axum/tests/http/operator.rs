@@ -546,3 +546,63 @@ async fn evidence_is_drafted_from_what_is_known() {
     }
     assert_eq!(app.operator(&format!("{path}?at=1")).await.body["code"], "invalid_query");
 }
+
+#[tokio::test]
+async fn evidence_names_what_was_used_by_feature_since_the_payment() {
+    let billing = crate::app::builder().build().unwrap();
+    let app = App::new(billing.clone());
+    let mut bought = json!({"id": "cs_1", "object": "checkout.session", "mode": "payment",
+        "status": "complete", "payment_status": "paid", "amount_total": 1_900, "currency": "usd",
+        "created": NOW - 40, "client_reference_id": "ada", "customer": "cus_1",
+        "payment_intent": "pi_1", "metadata": {"pack": "pack_100"}});
+    let paid = ("checkout.session.completed", bought.clone());
+    let plan = ("customer.subscription.created", subscription("active", &json!({})));
+    tell(&app, &[linked(), plan, paid, ("charge.succeeded", charge(&json!({})))]).await;
+    // What somebody else used is none of this customer's.
+    bought["id"] = json!("cs_2");
+    bought["client_reference_id"] = json!("ben");
+    bought["customer"] = json!("cus_2");
+    bought["payment_intent"] = json!("pi_2");
+    tell(&app, &[("checkout.session.completed", bought)]).await;
+    for (key, account, feature, amount) in [
+        ("job-1", "ada", Some("stories"), 3),
+        ("job-2", "ada", Some("stories"), 4),
+        ("job-3", "ada", Some("export"), 5),
+        ("job-4", "ada", None, 1),
+        ("job-5", "ben", Some("stories"), 50),
+    ] {
+        let spend = billing.spend(account, amount).key(key);
+        let spend = match feature {
+            Some(feature) => spend.on(feature),
+            None => spend,
+        };
+        spend.now().await.unwrap();
+    }
+    let dispute = json!({"id": "dp_1", "object": "dispute", "charge": "ch_1",
+        "payment_intent": "pi_1", "amount": 1_900, "currency": "usd", "status": "needs_response",
+        "reason": "product_not_received", "created": NOW});
+    tell(&app, &[("charge.dispute.created", dispute)]).await;
+    billing.process_due().await.unwrap();
+
+    let draft = app.operator("/customers/cus_1/disputes/dp_1/evidence").await.body;
+    let used: Vec<_> = draft["usage"]["credits"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{draft}"))
+        .iter()
+        .map(|it| {
+            (it["feature"].as_str().unwrap_or(""), it["count"].clone(), it["credits"].clone())
+        })
+        .collect();
+    let expected = [("", 1, 1), ("export", 1, 5), ("stories", 2, 7)];
+    assert_eq!(used, expected.map(|(name, times, sum)| (name, json!(times), json!(sum))));
+    let access = &draft["access"][0];
+    assert_eq!((&access["id"], &access["status"]), (&json!("sub_1"), &json!("active")), "{access}");
+    let text = draft["uncategorized_text"].as_str().unwrap();
+    for sentence in [
+        "The customer used it 4 times (13 credits)",
+        "Of these, export: 1 times (5 credits).",
+        "Of these, stories: 2 times (7 credits).",
+    ] {
+        assert!(text.contains(sentence), "{text}");
+    }
+}

@@ -108,9 +108,13 @@ async fn a_rule_denies_a_checkout_and_nothing_else() {
     let path = format!("/tickets/{}", ticket["number"]);
     let done = json!({"status": "resolved", "request_id": "r1", "reason": "known to us"});
     assert_eq!(app.operate(&path, &done).await.body["after"], "resolved");
-    app.operate("/tickets/99", &json!({"status": "open", "request_id": "r2"}))
-        .await
-        .assert_problem(404, "unknown_event");
+    for unknown in ["/tickets/99", "/tickets/none"] {
+        app.operate(unknown, &json!({"status": "open", "request_id": "r2"}))
+            .await
+            .assert_problem(404, "unknown_ticket");
+    }
+    let long = json!({"status": "open", "request_id": "r3", "reason": "x".repeat(1_001)});
+    app.operate(&path, &long).await.assert_problem(400, "reason_too_long");
     assert!(!answer.body.to_string().contains("own_rule"), "{}", answer.body);
     assert_eq!(app.get("/billing/state", Some("ada")).await.body["access"], true);
     // Nothing is known of Ben, and a review lets Ada through: to a Stripe that is away.

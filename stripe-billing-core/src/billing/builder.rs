@@ -16,6 +16,9 @@ use crate::store::Store;
 use crate::stripe::StripeApi;
 use crate::webhook::{SignatureVerifier, Tolerance, WebhookSecret};
 
+/// How long failed attempts are kept.
+const ATTEMPT_RETENTION: TimeDelta = TimeDelta::days(90);
+
 /// Who processes what was received. The same code decides either way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -45,6 +48,7 @@ pub struct BillingBuilder {
     configuration: Option<String>,
     fraud: Vec<Arc<dyn FraudRule>>,
     retention: Option<TimeDelta>,
+    attempt_retention: TimeDelta,
     shadow: bool,
     stripe: Option<Arc<dyn StripeApi>>,
     clock: Arc<dyn Clock>,
@@ -95,6 +99,7 @@ impl BillingBuilder {
             configuration: None,
             fraud: Vec::new(),
             retention: None,
+            attempt_retention: ATTEMPT_RETENTION,
             shadow: false,
             stripe: None,
             clock: Arc::new(SystemClock),
@@ -188,6 +193,13 @@ impl BillingBuilder {
     /// set. Ids, states and facts are kept whatever this says.
     pub fn payload_retention(mut self, retention: TimeDelta) -> Self {
         self.retention = Some(retention);
+        self
+    }
+
+    /// How long the attempts that failed of an event are kept, with what went wrong in each; 90 days
+    /// unless set. How many there were stays on the event.
+    pub fn attempt_retention(mut self, retention: TimeDelta) -> Self {
+        self.attempt_retention = retention;
         self
     }
 
@@ -286,6 +298,7 @@ impl BillingBuilder {
                 configuration,
                 fraud: self.fraud,
                 retention: self.retention,
+                attempt_retention: self.attempt_retention,
                 shadow: self.shadow,
                 stripe: self.stripe,
                 clock: self.clock,
@@ -299,6 +312,7 @@ impl BillingBuilder {
                 max_body: self.max_body,
                 flights: flight::Flights::default(),
                 breaker: Mutex::default(),
+                untold: Mutex::default(),
                 paused: Mutex::default(),
                 has_tickets: AtomicBool::new(true),
                 #[cfg(feature = "tokio")]
@@ -329,6 +343,9 @@ impl BillingBuilder {
         }
         if self.retention.is_some_and(|retention| retention < TimeDelta::days(1)) {
             wrong("payloads would be kept for less than a day: retries may still need them");
+        }
+        if self.attempt_retention < TimeDelta::days(1) {
+            wrong("failed attempts would be kept for less than a day: nobody could look into them");
         }
         if self.max_body == 0 {
             wrong("the largest webhook body is 0 bytes: nothing could be received");

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use super::process::Report;
 use super::{Billing, observe};
 use crate::changes::Message;
+use crate::dunning::waits_until;
 use crate::error::StoreError;
 use crate::keys::Tenant;
 use crate::notice::{NoticeDetails, account_of};
@@ -88,6 +89,13 @@ impl Billing {
                 let about = known.iter().find(is_about);
                 if notice.object.is_some() && !about.is_some_and(holds) {
                     return Ok(Delivery::Dropped);
+                }
+                let waits =
+                    |known: &Subject| waits_until(notice, known, self.inner.catalog.policy(), now);
+                if let Some(due) = about.and_then(waits) {
+                    let message = "it is night where the customer is";
+                    let failure = Failure::new(ErrorClass::Deferred, "outside_hours", message);
+                    return Ok(Delivery::Deferred { due, failure });
                 }
                 let details = NoticeDetails::of(notice, about, &self.inner.catalog, now);
                 let details = self.with_credits(notice, &subject, account.as_deref(), details);

@@ -12,6 +12,14 @@ use crate::queue::{Breaker, ErrorClass, Failure, Next, Tried, Turn};
 use crate::store::{ClaimedEntry, ClaimedEvent, Delivery};
 use crate::ticket::{TicketContext, TicketKind, TicketStatus};
 
+/// A turn of the breaker.
+#[derive(Clone, Debug)]
+pub(super) struct Turned {
+    paused: bool,
+    /// What failed last.
+    last: Option<Failure>,
+}
+
 /// Tickets that the sink is told of in one go.
 const TOLD_AT_ONCE: u32 = 100;
 
@@ -74,7 +82,7 @@ impl Billing {
         let turn = self.breaker().record(false, self.inner.clock.now());
         if turn == Some(Turn::Resumed) {
             tracing::info!("an event went through; the queue runs again");
-            self.tell_pause(false, None).await?;
+            self.turned(Turned { paused: false, last: None }).await;
         }
         Ok(())
     }
@@ -91,18 +99,37 @@ impl Billing {
         };
         if turn == Some(Turn::Paused) {
             tracing::error!(code = failure.code, "most events fail; the queue pauses");
-            self.tell_pause(true, Some(&failure)).await?;
+            self.turned(Turned { paused: true, last: Some(failure.clone()) }).await;
         }
         Ok(if paused { Failure { class: ErrorClass::Systemic, ..failure } } else { failure })
     }
 
+    async fn turned(&self, turned: Turned) {
+        observe::queue_paused(turned.paused);
+        *self.untold() = Some(turned);
+        self.tell_turn().await;
+    }
+
+    fn untold(&self) -> MutexGuard<'_, Option<Turned>> {
+        self.inner.untold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells of the breaker's last turn if nobody was told. The turn holds all the same: where its
+    /// ticket cannot be written, the next round tries again.
+    pub(super) async fn tell_turn(&self) {
+        let Some(turned) = self.untold().take() else { return };
+        if let Err(error) = self.tell_pause(turned.paused, turned.last.as_ref()).await {
+            tracing::warn!(%error, "the queue's turn was not told; the next round does it");
+            // Unless it has turned again meanwhile.
+            self.untold().get_or_insert(turned);
+        }
+    }
+
     async fn tell_pause(&self, paused: bool, last: Option<&Failure>) -> Result<(), StoreError> {
-        observe::queue_paused(paused);
         let tenant = Tenant { stripe_account: None, livemode: self.inner.livemode == Some(true) };
         let key = TicketKind::QueuePaused.as_str();
-        let now = self.inner.clock.now();
-        let known = self.inner.store.known_failure(&tenant, key, now - LATELY).await?;
-        let effects = queue_paused(&known, paused, last);
+        let known = self.inner.store.ticket(&tenant, key).await?;
+        let effects = queue_paused(known.as_ref(), paused, last);
         self.record(SubjectKey { tenant, id: key.to_owned() }, effects).await
     }
 

@@ -97,6 +97,7 @@ struct Inner {
     configuration: String,
     fraud: Vec<Arc<dyn FraudRule>>,
     retention: Option<TimeDelta>,
+    attempt_retention: TimeDelta,
     shadow: bool,
     stripe: Option<Arc<dyn StripeApi>>,
     clock: Arc<dyn Clock>,
@@ -110,6 +111,8 @@ struct Inner {
     max_body: usize,
     flights: flight::Flights<(AccountKey, Ticket), Result<Arc<Access>, Arc<StoreError>>>,
     breaker: Mutex<Breaker>,
+    /// The last turn of the breaker while nobody has been told of it.
+    untold: Mutex<Option<failure::Turned>>,
     /// When operators' pause was last read, and whether there was one.
     paused: Mutex<Option<(DateTime<Utc>, bool)>>,
     /// Whether there may be open tickets of failures.

@@ -84,7 +84,8 @@ pub(super) fn proved(ok: bool, violations: usize, now: DateTime<Utc>) {
     metrics::gauge!("stripe_billing_ledger_verify_timestamp_seconds").set(now.timestamp() as f64);
 }
 
-/// Checkouts that rules against fraud looked twice at: `review` or `deny`, by the rule's code.
+/// What rules against fraud said against accounts, at a checkout or on an event: `review` or `deny`, by
+/// the rule's code.
 pub(super) fn judged(verdict: &'static str, rule: &'static str) {
     metrics::counter!("stripe_billing_fraud_total", "verdict" => verdict, "rule" => rule)
         .increment(1);

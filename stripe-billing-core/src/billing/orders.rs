@@ -20,11 +20,17 @@ pub enum OrderError {
     #[error("{0} must have between 1 and 200 bytes")]
     Invalid(&'static str),
     /// It says that something does not matter, and not why.
-    #[error("say why, in at most 1,000 bytes")]
+    #[error("say why")]
     NoReason,
-    /// There is no such event, or no such ticket.
-    #[error("there is no such event or ticket")]
+    /// The reason is longer than 1,000 bytes.
+    #[error("the reason must have at most 1,000 bytes")]
+    LongReason,
+    /// There is no such event.
+    #[error("there is no such event")]
     Unknown,
+    /// There is no such ticket.
+    #[error("there is no such ticket")]
+    UnknownTicket,
     /// The event is in a status in which this cannot be done: under way, or done.
     #[error("this cannot be done to an event that is {0}")]
     NotNow(String),
@@ -71,9 +77,11 @@ impl Billing {
             }
         }
         let reason = reason.map(str::trim).filter(|reason| !reason.is_empty());
-        let is_missing = matches!(verb, Verb::Dismiss { .. }) && reason.is_none();
-        if is_missing || reason.is_some_and(|reason| reason.len() > 1_000) {
+        if matches!(verb, Verb::Dismiss { .. }) && reason.is_none() {
             return Err(OrderError::NoReason);
+        }
+        if reason.is_some_and(|reason| reason.len() > 1_000) {
+            return Err(OrderError::LongReason);
         }
         let order = Order {
             request: request.to_owned(),
@@ -87,9 +95,11 @@ impl Billing {
                 ErrorKind::KeyReused => OrderError::RequestReused,
                 _ => OrderError::Store(error),
             })?;
-        let is_about_one =
-            order.verb.event().is_some() || matches!(order.verb, Verb::Ticket { .. });
-        if is_about_one && carried.after.is_none() {
+        let is_about_ticket = matches!(order.verb, Verb::Ticket { .. });
+        if is_about_ticket && carried.after.is_none() {
+            return Err(OrderError::UnknownTicket);
+        }
+        if order.verb.event().is_some() && carried.after.is_none() {
             let status = carried.before.ok_or(OrderError::Unknown)?;
             return Err(OrderError::NotNow(status));
         }

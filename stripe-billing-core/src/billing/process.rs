@@ -132,6 +132,7 @@ impl Billing {
     /// Claims a batch and processes it, one event after the other.
     pub(super) async fn process_batch(&self) -> Result<Report, StoreError> {
         let mut report = Report::default();
+        self.tell_turn().await;
         let Some(request) = self.admitted().await? else { return Ok(report) };
         let claimed = self.inner.store.claim(&request).await?;
         let read = |claimed| Work { input: self.read(&claimed), claimed };
@@ -242,6 +243,8 @@ impl Billing {
                 }
                 Err(_) => return Err(Undecided::Failed(panicked())),
             };
+            self.judge_event(&read.event.event_type, &claimed.event.key.id, &family, &mut changes)
+                .await?;
             match self.commit(claimed, &mut changes).await? {
                 Commit::Done => {
                     self.after_commit(&family, &changes).await;

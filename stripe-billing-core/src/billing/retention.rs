@@ -4,21 +4,31 @@ use super::Billing;
 use crate::error::StoreError;
 use crate::keys::SubjectKey;
 
-/// Payloads that are emptied in one statement.
+/// Payloads that are emptied, and attempts that are removed, in one statement.
 const BATCH: u32 = 1_000;
 
 impl Billing {
-    /// Empties the payloads of settled events that are older than the retention; without one it
-    /// does nothing. Workers call it every hour. Returns how many it was.
+    /// Empties the payloads of settled events that are older than their retention, if they have one,
+    /// and removes failed attempts that are older than theirs. Workers call it every hour. Returns how
+    /// many payloads and attempts it was.
     ///
     /// # Errors
     /// When the store fails; calling again goes on where it ended.
     pub async fn prune(&self) -> Result<u64, StoreError> {
-        let Some(retention) = self.inner.retention else { return Ok(0) };
-        let before = self.inner.clock.now() - retention;
+        let now = self.inner.clock.now();
         let mut pruned = 0;
+        if let Some(retention) = self.inner.retention {
+            loop {
+                let batch = self.inner.store.prune(now - retention, BATCH).await?;
+                pruned += batch;
+                if batch < u64::from(BATCH) {
+                    break;
+                }
+            }
+        }
         loop {
-            let batch = self.inner.store.prune(before, BATCH).await?;
+            let before = now - self.inner.attempt_retention;
+            let batch = self.inner.store.prune_attempts(before, BATCH).await?;
             pruned += batch;
             if batch < u64::from(BATCH) {
                 return Ok(pruned);

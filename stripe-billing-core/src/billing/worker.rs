@@ -15,7 +15,7 @@ use crate::keys::AccountKey;
 
 /// How often an idle worker looks for what other nodes left and for retries that came due.
 const POLL: Duration = Duration::from_secs(1);
-/// How often payloads are pruned.
+/// How often payloads and attempts are pruned.
 const PRUNE: Duration = Duration::from_secs(3_600);
 /// How often idle ledger accounts are swept. Nobody sees it: what is due counts as due before.
 const SWEEP: Duration = Duration::from_secs(15);
@@ -87,9 +87,7 @@ impl Billing {
             tasks.spawn(self.clone().work(stopped.clone()));
         }
         tasks.spawn(self.clone().keep_books(stopped.clone()));
-        if self.inner.retention.is_some() {
-            tasks.spawn(self.clone().keep_house(stopped));
-        }
+        tasks.spawn(self.clone().keep_house(stopped));
         Workers { stop, tasks }
     }
 
@@ -162,13 +160,17 @@ impl Billing {
         self.keep_ledger().await
     }
 
-    /// Prunes payloads now and then.
+    /// Prunes payloads and attempts now and then.
     async fn keep_house(self, mut stopped: watch::Receiver<bool>) {
         while !*stopped.borrow() {
             match AssertUnwindSafe(self.prune()).catch_unwind().await {
                 Ok(Ok(0)) => {}
-                Ok(Ok(pruned)) => tracing::info!(pruned, "payloads are past their retention"),
-                Ok(Err(error)) => tracing::error!(error = %error, "payloads were not pruned"),
+                Ok(Ok(pruned)) => {
+                    tracing::info!(pruned, "payloads and attempts are past their retention");
+                }
+                Ok(Err(error)) => {
+                    tracing::error!(error = %error, "payloads and attempts were not pruned");
+                }
                 Err(_) => tracing::error!("pruning panicked"),
             }
             tokio::select! {

@@ -138,10 +138,12 @@ impl Meaning {
             credits_from,
             dunning,
             dunning_days,
+            dunning_hours,
             fraud,
         } = policy;
         self.text(fraud.as_str());
         self.text(dunning.as_str());
+        self.text(dunning_hours.as_str());
         self.count(dunning_days.len());
         for day in dunning_days {
             self.number((*day).into());

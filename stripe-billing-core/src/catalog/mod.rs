@@ -54,7 +54,8 @@
 //! upgrade_credits = "at_renewal"       # or "prorated": what an upgrade within a period grants
 //! dunning = "standard"                 # or "off": reminders of renewals that failed
 //! dunning_days = [3, 7, 12]            # on which days after the first failed attempt
-//! fraud = "off"                        # or "standard": rules before a checkout is opened
+//! dunning_hours = "daytime"            # 08:00-20:00 by the customer's clock where it is known; or "any"
+//! fraud = "off"                        # or "standard": rules before a checkout, and on events
 //! credits_low = { credits = 50 }       # tell the customer at this balance
 //! credits_from = { stories = "team_first" } # or "member_first", "member", "team": who pays for work on a feature
 //!
@@ -108,8 +109,8 @@ pub use mistake::{CatalogError, Mistake};
 pub use period::{Period, PeriodUnit};
 pub use plan::{DisplayAmount, Pack, Plan, PlanPrice};
 pub use policy::{
-    ConnectedAccounts, CreditResidual, CreditsFrom, Dunning, Fraud, Link, OnDispute, OnFullRefund,
-    Policy, UpgradeCredits,
+    ConnectedAccounts, CreditResidual, CreditsFrom, Dunning, DunningHours, Fraud, Link, OnDispute,
+    OnFullRefund, Policy, UpgradeCredits,
 };
 
 use crate::ledger::LedgerPolicy;

@@ -59,7 +59,10 @@ pub struct Policy {
     pub dunning: Dunning,
     /// On which days after the first failed attempt; ascending. Default 3, 7 and 12.
     pub dunning_days: Vec<u16>,
-    /// Which rules an account has to pass before a checkout is opened. Default [`Fraud::Off`].
+    /// At which hours customers are reminded. Default [`DunningHours::Daytime`].
+    pub dunning_hours: DunningHours,
+    /// Which rules an account has to pass before a checkout is opened, and is judged by when payments
+    /// fail, checkouts end, or a warning or a dispute arrives. Default [`Fraud::Off`].
     pub fraud: Fraud,
 }
 
@@ -77,6 +80,7 @@ impl Default for Policy {
             credits_from: BTreeMap::new(),
             dunning: Dunning::default(),
             dunning_days: vec![3, 7, 12],
+            dunning_hours: DunningHours::default(),
             fraud: Fraud::default(),
         }
     }
@@ -175,7 +179,17 @@ words! {
         Off = "off",
     }
 
-    /// Which rules an account has to pass before a checkout is opened.
+    /// At which hours customers are reminded. The first word and the last one never wait.
+    DunningHours {
+        /// From 08:00 to 20:00 by the clock of the customer, where its metadata names it
+        /// ([`TIME_ZONE_KEY`](crate::dunning::TIME_ZONE_KEY)); at any hour where it does not.
+        #[default]
+        Daytime = "daytime",
+        /// At any hour.
+        Any = "any",
+    }
+
+    /// Which rules accounts are judged by.
     Fraud {
         /// The app's own, if it has any.
         #[default]

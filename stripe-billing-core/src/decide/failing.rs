@@ -123,12 +123,16 @@ struct Place {
 }
 
 /// The queue pauses since most work fails, or runs again.
-pub(crate) fn queue_paused(known: &KnownFailure, paused: bool, last: Option<&Failure>) -> Effects {
+pub(crate) fn queue_paused(
+    known: Option<&Ticket>,
+    paused: bool,
+    last: Option<&Failure>,
+) -> Effects {
     let key = TicketKind::QueuePaused.as_str().to_owned();
     let is_open = |ticket: &Ticket| ticket.status != TicketStatus::Resolved;
     let mut effects = Effects::default();
-    if paused && !known.ticket.as_ref().is_some_and(is_open) {
-        let times = known.ticket.as_ref().map_or(0, |ticket| ticket.count);
+    if paused && !known.is_some_and(is_open) {
+        let times = known.map_or(0, |ticket| ticket.count);
         effects.outbox.push(OutboxEntry::from(ticket_opened(&format!("{key}:{times}"))));
     }
     effects.tickets.push(TicketWrite {

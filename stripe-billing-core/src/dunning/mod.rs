@@ -3,23 +3,26 @@
 //!
 //! The customer is told of each failed attempt as it fails (`payment_failed`). Where that is not
 //! enough, reminders follow on the days of the catalog's policy, and a last word before access ends.
+//! Reminders go out by day where the customer's time zone is known.
 
 mod decline;
 mod figures;
+mod hours;
 mod schedule;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Policy;
-use crate::state::{InvoiceRecord, PaymentRecord, Subject};
+use crate::state::{InvoiceRecord, PaymentRecord, Record, Subject};
 use crate::stripe::objects::{BillingReason, Invoice, InvoiceStatus};
 use crate::ticket::words;
 
 pub use decline::DeclineClass;
 pub use figures::{Figure, figures};
-pub(crate) use schedule::notices;
+pub use hours::TIME_ZONE_KEY;
 pub use schedule::{Step, StepKind};
+pub(crate) use schedule::{notices, waits_until};
 
 words! {
     /// Where a case stands.
@@ -32,6 +35,18 @@ words! {
         Stopped = "stopped",
         /// It still waits, and everything was told.
         Exhausted = "exhausted",
+    }
+}
+
+words! {
+    /// What a payment is put down to.
+    Recovery {
+        /// The customer brought another payment method after the first mail and before the payment.
+        Email = "email",
+        /// Anything else: the same card went through. A customer who followed the link of a mail and
+        /// paid with the card that was known already counts here, since the use of links is not
+        /// recorded.
+        Retry = "retry",
     }
 }
 
@@ -80,6 +95,8 @@ pub struct Case {
     pub grace_end: Option<i64>,
     /// When it was paid or stopped.
     pub closed_at: Option<i64>,
+    /// What the payment is put down to; `None` where it is not paid.
+    pub recovered_by: Option<Recovery>,
     /// What is told after the first word, in order. Empty where the policy says so.
     pub steps: Vec<Step>,
     /// How many of the steps were due before it was closed, or are by now.
@@ -113,7 +130,8 @@ impl Case {
         let class = decline.as_deref().map_or(DeclineClass::Soft, DeclineClass::of);
         let grace = policy.past_due_grace.num_seconds();
         let grace_end = view.is_renewal().then(|| opened_at.saturating_add(grace));
-        let steps = schedule::steps(opened_at, grace_end, class, policy);
+        let steps =
+            schedule::steps(opened_at, grace_end, class, policy, hours::zone_of(subject, policy));
         let by = closed_at.unwrap_or_else(|| now.timestamp());
         let mut case = Self {
             invoice: view.id.clone(),
@@ -133,6 +151,8 @@ impl Case {
             next_attempt: view.next_payment_attempt.filter(|at| *at > now.timestamp()),
             grace_end,
             closed_at,
+            recovered_by: (state == CaseState::Recovered)
+                .then(|| recovered_by(subject, opened_at, closed_at)),
             step: steps.iter().filter(|step| step.at <= by).count(),
             steps,
         };
@@ -163,6 +183,19 @@ fn ended(subject: &Subject, view: &Invoice) -> Option<Option<i64>> {
     let record = subject.subscriptions().find(|record| record.id() == id)?;
     let view = record.latest().filter(|view| view.status.is_terminal())?;
     Some(view.ended_at.or(view.canceled_at))
+}
+
+/// Whether a payment method came between the first mail, which follows the first failed attempt at
+/// once, and the payment. One that was detached since counts as well.
+fn recovered_by(subject: &Subject, opened_at: i64, closed_at: Option<i64>) -> Recovery {
+    let came = |record: &Record| match record {
+        Record::PaymentMethod(method) => method.latest().and_then(|view| view.created),
+        _ => None,
+    };
+    let by_customer = subject.records.values().filter_map(came).any(|created| {
+        created > opened_at && closed_at.is_none_or(|closed_at| created <= closed_at)
+    });
+    if by_customer { Recovery::Email } else { Recovery::Retry }
 }
 
 /// Why the last attempt to pay an invoice failed.

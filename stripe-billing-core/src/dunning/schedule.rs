@@ -1,9 +1,10 @@
 //! What is told when, and whether it is still right to tell it.
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use super::{Case, CaseState, DeclineClass, cases};
+use super::{Case, CaseState, DeclineClass, cases, hours};
 use crate::catalog::{Dunning, Policy};
 use crate::notice::{Due, Notice, NoticeKind};
 use crate::state::{ObjectRef, PaymentMethodRecord, Record, Subject};
@@ -45,12 +46,14 @@ pub struct Step {
     pub until: i64,
 }
 
-/// The steps of a case, at least [`QUIET`] apart, in order.
+/// The steps of a case, at least [`QUIET`] apart, in order. Reminders are by day in the customer's
+/// zone, unless the next step would come first.
 pub(super) fn steps(
     opened_at: i64,
     grace_end: Option<i64>,
     class: DeclineClass,
     policy: &Policy,
+    zone: Option<Tz>,
 ) -> Vec<Step> {
     if policy.dunning == Dunning::Off {
         return Vec::new();
@@ -72,13 +75,19 @@ pub(super) fn steps(
     }
     steps.extend(last_word.iter().map(|(_, word)| word.clone()));
     steps.sort_by_key(|step| step.at);
-    for index in 0..steps.len() {
-        let next = steps.get(index + 1).map(|next| next.at - QUIET);
-        let step = &mut steps[index];
-        step.until = next.unwrap_or(step.at.saturating_add(STALE));
-        if let (StepKind::Final, Some((end, _))) = (step.kind, &last_word) {
-            step.until = step.until.min(*end);
+    // From the last one on, since how long each may wait depends on the next.
+    let mut next = None;
+    for step in steps.iter_mut().rev() {
+        step.until = next.map_or(step.at.saturating_add(STALE), |next: i64| next - QUIET);
+        match (step.kind, zone, &last_word) {
+            (StepKind::Final, _, Some((end, _))) => step.until = step.until.min(*end),
+            (StepKind::Reminder, Some(zone), _) => {
+                let morning = hours::by_day(zone, step.at);
+                step.at = if morning < step.until { morning } else { step.at };
+            }
+            _ => {}
         }
+        next = Some(step.at);
     }
     steps
 }
@@ -115,6 +124,26 @@ pub(crate) fn notices(
     .collect()
 }
 
+/// Until when a reminder that holds now has to wait, since it is night where the customer is: a late
+/// delivery, or a zone that is known only now. `None` where it need not, or where it would be too
+/// late then.
+pub(crate) fn waits_until(
+    notice: &Notice,
+    subject: &Subject,
+    policy: &Policy,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let object = notice.object.as_ref().filter(|_| notice.kind == NoticeKind::PaymentReminder)?;
+    let zone = hours::zone_of(subject, policy)?;
+    let case = cases(subject, policy, now).into_iter().find(|case| case.invoice == object.id)?;
+    let number: usize = notice.detail.parse().ok()?;
+    let step = case.steps.iter().find(|step| step.number == number)?;
+    let morning = hours::by_day(zone, now.timestamp());
+    (morning > now.timestamp() && morning < step.until)
+        .then(|| DateTime::from_timestamp(morning, 0))
+        .flatten()
+}
+
 /// Whether a step whose time has come is told now, or left out.
 fn is_time(case: &Case, cases: &[Case], subject: &Subject, now: i64) -> bool {
     // The oldest case speaks for all of them.
@@ -142,4 +171,44 @@ fn is_time(case: &Case, cases: &[Case], subject: &Subject, now: i64) -> bool {
 fn is_new(method: &PaymentMethodRecord, since: i64) -> bool {
     let created = method.latest().and_then(|view| view.created);
     !method.is_detached() && created.is_some_and(|created| created > since)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use proptest::collection::btree_set;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn reminders_are_by_day_and_never_crowd_the_next_step(
+            index in 0..chrono_tz::TZ_VARIANTS.len(),
+            opened_at in 1_600_000_000_i64..2_000_000_000,
+            days in btree_set(1_u16..40, 0..8),
+            grace in 0_i64..60 * 24,
+        ) {
+            let policy = Policy {
+                dunning_days: days.into_iter().collect(),
+                past_due_grace: TimeDelta::hours(grace),
+                ..Policy::default()
+            };
+            let zone = chrono_tz::TZ_VARIANTS[index];
+            let end = Some(opened_at + grace * HOUR);
+            let of = |zone| steps(opened_at, end, DeclineClass::Hard, &policy, zone);
+            let (by_day, plain) = (of(Some(zone)), of(None));
+            prop_assert_eq!(by_day.len(), plain.len());
+            for (step, plain) in by_day.iter().zip(&plain) {
+                prop_assert_eq!((step.kind, step.number), (plain.kind, plain.number));
+                let morning = hours::by_day(zone, plain.at);
+                let is_free = step.kind == StepKind::Reminder && morning < step.until;
+                prop_assert_eq!(step.at, if is_free { morning } else { plain.at });
+                prop_assert!(step.until >= step.at || plain.until < plain.at);
+            }
+            for pair in by_day.windows(2) {
+                prop_assert!(pair[1].at - pair[0].at >= QUIET, "{:?}", pair);
+            }
+        }
+    }
 }

@@ -32,6 +32,24 @@ impl Maintain for MemoryStore {
         Ok(pruned.map(|row| row.event.payload = Bytes::new()).count() as u64)
     }
 
+    async fn prune_attempts(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
+        let mut inner = self.lock();
+        let failed = inner.events.iter().flat_map(|(seq, row)| {
+            let old = row.failed.iter().filter(|attempt| attempt.at < before);
+            old.map(|attempt| (attempt.at, *seq))
+        });
+        let mut old: Vec<_> = failed.collect();
+        old.sort_unstable();
+        old.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        for (at, seq) in &old {
+            let Some(row) = inner.events.get_mut(seq) else { continue };
+            if let Some(place) = row.failed.iter().position(|attempt| attempt.at == *at) {
+                row.failed.remove(place);
+            }
+        }
+        Ok(old.len() as u64)
+    }
+
     async fn erase(&self, subject: &SubjectKey) -> Result<u64, StoreError> {
         let mut inner = self.lock();
         if let Some(row) = inner.subjects.get_mut(subject) {

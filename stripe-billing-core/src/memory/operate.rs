@@ -10,7 +10,7 @@ use crate::store::{
     Attempt, AuditLine, Carried, EventRange, KnownFailure, Operate, Order, Paused, TicketNews,
     TicketSweep, Verb,
 };
-use crate::ticket::TicketStatus;
+use crate::ticket::{Ticket, TicketStatus};
 
 #[async_trait]
 impl Operate for MemoryStore {
@@ -47,6 +47,13 @@ impl Operate for MemoryStore {
         let lately =
             tickets().filter(|ticket| ticket.kind.is_failure() && ticket.opened_at >= since);
         Ok(KnownFailure { ticket: newest.cloned(), opened: lately.count() as u64 })
+    }
+
+    async fn ticket(&self, tenant: &Tenant, key: &str) -> Result<Option<Ticket>, StoreError> {
+        let inner = self.lock();
+        let mut tickets = inner.tickets.values().map(|row| &row.ticket);
+        let same = |ticket: &&Ticket| ticket.key == key && ticket.subject.tenant == *tenant;
+        Ok(tickets.find(same).cloned())
     }
 
     async fn record_effects(

@@ -39,7 +39,8 @@ pub struct EvidenceDraft {
     pub periods: Vec<PaidPeriod>,
     /// What the customer's subscriptions give now.
     pub access: Vec<SubscriptionAccess>,
-    /// What was used since it was paid, by unit of credit and day.
+    /// What was used since the day on which it was paid, by unit of credit: for each day, feature and
+    /// member.
     pub usage: BTreeMap<String, Vec<Usage>>,
     /// Other payments of this customer that nobody disputed.
     pub undisputed_payments: usize,
@@ -129,6 +130,9 @@ impl EvidenceDraft {
                     first.day, last.day
                 );
             }
+            for (feature, (times, credits)) in by_feature(days) {
+                let _ = write!(text, " Of these, {feature}: {times} times ({credits} {unit}).");
+            }
         }
         if self.payment.amount_refunded > 0 {
             let (amount, currency) = (self.payment.amount_refunded, &self.payment.currency);
@@ -141,6 +145,18 @@ impl EvidenceDraft {
         }
         text.trim_start().to_owned()
     }
+}
+
+/// How often each feature was used, and for how many credits.
+fn by_feature(days: &[Usage]) -> BTreeMap<&str, (i64, i64)> {
+    let mut features: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+    for usage in days {
+        let Some(feature) = usage.feature.as_deref() else { continue };
+        let (times, credits) = features.entry(feature).or_default();
+        *times += usage.count;
+        *credits += usage.credits;
+    }
+    features
 }
 
 /// The periods that a payment paid for, and the names of what it bought.

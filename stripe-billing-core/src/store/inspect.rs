@@ -73,12 +73,17 @@ pub trait Inspect: fmt::Debug + Send + Sync + 'static {
 ///
 /// Clauses: `prune` empties payloads of events that
 /// are processed or ignored and older, at most `limit` of them, and keeps everything else;
+/// `prune_attempts` removes failed attempts that ended before a time, of whatever event, at most
+/// `limit` of them, the oldest first, and nothing else;
 /// `erase` empties the payloads of a subject's events and removes its records, and keeps ids, keys
 /// and amounts of what was told.
 #[async_trait]
 pub trait Maintain: fmt::Debug + Send + Sync + 'static {
     /// Empties payloads of settled events that were received before a time; how many it was.
     async fn prune(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError>;
+
+    /// Removes failed attempts that ended before a time; how many it was.
+    async fn prune_attempts(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError>;
 
     /// Forgets what a subject's events said; how many events it was.
     async fn erase(&self, subject: &SubjectKey) -> Result<u64, StoreError>;

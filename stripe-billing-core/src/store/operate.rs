@@ -22,7 +22,8 @@ use crate::ticket::{Ticket, TicketStatus};
 ///    event's status does not allow a verb nothing changes, and `after` is `None`.
 /// 3. While the queue is paused `paused` says by whom. Pausing a paused queue keeps who did it first.
 /// 4. `known_failure` finds the newest ticket whose key is the one asked for, or that key followed by
-///    `@` and a date, and counts the failure tickets that were opened since a time.
+///    `@` and a date, and counts the failure tickets that were opened since a time. `ticket` finds the
+///    ticket with exactly this key in this tenant, as the last write left it.
 /// 5. `record_effects` writes effects that follow from no event, all or nothing, under the clauses of
 ///    [`EventStore`](super::EventStore).
 /// 6. `close_tickets` closes each open failure ticket of which no event and no message is waiting or
@@ -49,6 +50,9 @@ pub trait Operate: fmt::Debug + Send + Sync + 'static {
         key: &str,
         since: DateTime<Utc>,
     ) -> Result<KnownFailure, StoreError>;
+
+    /// The ticket with a key (clause 4).
+    async fn ticket(&self, tenant: &Tenant, key: &str) -> Result<Option<Ticket>, StoreError>;
 
     /// Writes effects that follow from no event (clause 5).
     async fn record_effects(

@@ -171,6 +171,47 @@ pub async fn maintain_prune_finds_what_came_to_rest_late(fixture: &Fixture) {
     assert!(stored(store, &everything()).await.iter().all(|event| event.payload.is_empty()));
 }
 
+/// Failed attempts that are older are removed, the oldest first and no more than asked for, whatever
+/// became of their events and payloads; how many there were stays on the event.
+pub async fn maintain_prune_removes_old_attempts(fixture: &Fixture) {
+    let (store, other) = (fixture.node().as_ref(), fixture.other().as_ref());
+    for n in 0..5 {
+        let retry = Settlement::Retry { due: at(1_000 + n), failure: failure() };
+        let way = if n % 2 == 0 { retry } else { Settlement::Dead(failure()) };
+        settle(store, &format!("evt_{n}"), "cus_1", way, n).await;
+    }
+    let again = retake(store, "evt_0", at(1_000)).await;
+    let settled = Settled {
+        settlement: Settlement::Dead(failure()),
+        subject: None,
+        effects: Effects::default(),
+        now: at(1_000),
+    };
+    assert!(store.settle(&again.lease, &settled).await.expect("settle"));
+    let kept = async || {
+        let mut kept = Vec::new();
+        for n in 0..5 {
+            let seq = summary(store, &format!("evt_{n}")).await.seq;
+            let attempts = store.attempts(seq).await.expect("attempts");
+            kept.push(attempts.into_iter().map(|attempt| attempt.at).collect::<Vec<_>>());
+        }
+        kept
+    };
+    let before = stored(store, &everything()).await;
+    assert_eq!(other.prune_attempts(at(0), 10).await.expect("prune"), 0, "that at the time stays");
+    for (limit, expected) in [(0, 0), (2, 2), (2, 1), (2, 0)] {
+        let pruned = other.prune_attempts(at(3), limit).await.expect("prune");
+        assert_eq!(pruned, expected);
+        if pruned == 2 {
+            assert_eq!(kept().await[..3], [vec![at(1_000)], vec![], vec![at(2)]], "the oldest two");
+        }
+    }
+    assert_eq!(kept().await, [vec![at(1_000)], vec![], vec![], vec![at(3)], vec![at(4)]]);
+    assert_eq!(stored(store, &everything()).await, before, "nothing else is touched");
+    assert_eq!(other.prune_attempts(at(2_000), 10).await.expect("prune"), 3);
+    assert!(kept().await.iter().all(Vec::is_empty));
+}
+
 async fn commit(store: &dyn Store, key: &SubjectKey, id: &str, decision: &Changes) {
     let held = take_of(store, key.tenant.clone(), id, decision.now).await;
     let done = store.commit(&held.lease, decision).await.expect("commit");

@@ -278,6 +278,7 @@ macro_rules! store_conformance {
                 operate_a_replay_takes_a_range,
                 maintain_prune_empties_old_payloads,
                 maintain_prune_finds_what_came_to_rest_late,
+                maintain_prune_removes_old_attempts,
                 maintain_erase_forgets_a_subject,
             ];
             operate: [
@@ -288,6 +289,8 @@ macro_rules! store_conformance {
                 operate_2_a_ticket_stands_where_it_is_ordered,
                 operate_3_a_pause_keeps_who_did_it_first,
                 operate_4_a_failure_is_known_by_its_key,
+                operate_4_failures_are_counted_among_any_number_of_tickets,
+                operate_4_a_ticket_is_found_by_its_key,
                 operate_5_effects_are_recorded_whole,
                 operate_6_a_ticket_closes_when_nothing_of_it_fails,
                 operate_6_a_dead_message_keeps_its_ticket_open,

@@ -242,6 +242,42 @@ pub async fn operate_4_a_failure_is_known_by_its_key(fixture: &Fixture) {
     assert_eq!(known.opened, 0);
 }
 
+/// However many tickets of other kinds are opened after them.
+pub async fn operate_4_failures_are_counted_among_any_number_of_tickets(fixture: &Fixture) {
+    let store = fixture.node().as_ref();
+    for (n, key) in (1..).zip([KEY, "dead_event:b", "dead_event:c"]) {
+        let effects = failing(key, TicketKind::DeadEvent);
+        store.record_effects(&subject("cus_1"), &effects, at(n)).await.expect("record");
+    }
+    let others = (0..1_001).map(|n| opening(&format!("dispute:{n}"))).collect();
+    let others = Effects { tickets: others, ..Effects::default() };
+    store.record_effects(&subject("cus_1"), &others, at(9)).await.expect("record");
+    let known = fixture.other().known_failure(&live(), KEY, at(2)).await.expect("known_failure");
+    assert_eq!(known.opened, 2, "of three the first is too old");
+    assert_eq!(known.ticket.map(|ticket| ticket.key), Some(KEY.to_owned()));
+}
+
+/// A ticket is found by exactly its key, in its own tenant, as it was left.
+pub async fn operate_4_a_ticket_is_found_by_its_key(fixture: &Fixture) {
+    let (store, other) = (fixture.node().as_ref(), fixture.other().as_ref());
+    let dated = format!("{KEY}@2026-11-21");
+    let upper = KEY.to_uppercase();
+    for (n, key) in (1..).zip([KEY, &dated, &upper]) {
+        let effects = failing(key, TicketKind::DeadEvent);
+        store.record_effects(&subject("cus_1"), &effects, at(n)).await.expect("record");
+    }
+    for key in [KEY, &dated, &upper] {
+        let ticket = other.ticket(&live(), key).await.expect("ticket").expect("it is there");
+        assert_eq!((ticket.key.as_str(), ticket.count), (key, 1));
+        assert_eq!(other.ticket(&test_mode(), key).await.expect("ticket"), None);
+    }
+    assert_eq!(other.ticket(&live(), "dispute:dp_1").await.expect("ticket"), None);
+    let again = failing(KEY, TicketKind::DeadEvent);
+    store.record_effects(&subject("cus_1"), &again, at(9)).await.expect("record");
+    let ticket = other.ticket(&live(), KEY).await.expect("ticket").expect("it is there");
+    assert_eq!((ticket.count, ticket.opened_at, ticket.updated_at), (2, at(1), at(9)));
+}
+
 /// Effects without an event are written, all or nothing.
 pub async fn operate_5_effects_are_recorded_whole(fixture: &Fixture) {
     let store = fixture.node().as_ref();

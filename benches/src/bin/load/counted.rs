@@ -321,6 +321,10 @@ impl Maintain for Counted {
         self.store.prune(before, limit).await
     }
 
+    async fn prune_attempts(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
+        self.store.prune_attempts(before, limit).await
+    }
+
     async fn erase(&self, subject: &SubjectKey) -> Result<u64, StoreError> {
         self.store.erase(subject).await
     }
@@ -343,6 +347,10 @@ impl Operate for Counted {
         since: DateTime<Utc>,
     ) -> Result<KnownFailure, StoreError> {
         self.store.known_failure(tenant, key, since).await
+    }
+
+    async fn ticket(&self, tenant: &Tenant, key: &str) -> Result<Option<Ticket>, StoreError> {
+        self.store.ticket(tenant, key).await
     }
 
     async fn record_effects(

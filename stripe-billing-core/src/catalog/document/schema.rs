@@ -20,6 +20,7 @@ const POLICY: &[&str] = &[
     "credits_from",
     "dunning",
     "dunning_days",
+    "dunning_hours",
     "fraud",
 ];
 const PLAN: &[&str] =
@@ -124,6 +125,7 @@ fn policy(reader: &mut Reader<'_>, entry: &Entry<'_, '_>, policy: &mut Policy) {
             "credits_low" => policy.credits_low = reader.amounts(&entry),
             "credits_from" => policy.credits_from = reader.words(&entry),
             "dunning" => policy.dunning = reader.word(&entry, policy.dunning),
+            "dunning_hours" => policy.dunning_hours = reader.word(&entry, policy.dunning_hours),
             "fraud" => policy.fraud = reader.word(&entry, policy.fraud),
             "dunning_days" => policy.dunning_days = reader.days(&entry),
             _ => reader.unknown(&entry, POLICY, None),

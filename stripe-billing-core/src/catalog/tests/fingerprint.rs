@@ -46,6 +46,7 @@ fn it_does_not_depend_on_order_or_formatting() {
         connected_accounts = "separate"
         fraud = "standard"
         dunning_days = [2, 9]
+        dunning_hours = "any"
         dunning = "off"
         credits_low.tokens = 100
         credits_from.api = "team"
@@ -70,7 +71,7 @@ fn it_is_the_same_in_every_process_and_version() {
     assert_eq!(fingerprint(FULL), fingerprint(FULL));
     assert_eq!(
         fingerprint(FULL),
-        "0970a4f002ae92466769c9369f289dc85756f7d7c2f09592bfc4b49d522359ca"
+        "da3036c27c6a17ac8b527f65a45ae8c4d80f747afdae94a4f872f0085511b6d9"
     );
 }
 
@@ -84,6 +85,7 @@ fn every_change_of_meaning_changes_it() {
         ("\"12h\"", "\"13h\""),
         ("dunning = \"off\"", "dunning = \"standard\""),
         ("[2, 9]", "[2, 10]"),
+        ("dunning_hours = \"any\"", ""),
         ("fraud = \"standard\"", ""),
         ("credits_low = { tokens = 100 }", "credits_low = { tokens = 101 }"),
         ("credits_from = { api = \"team\" }", "credits_from = { api = \"member\" }"),

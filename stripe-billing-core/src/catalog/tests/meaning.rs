@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 
 use crate::catalog::{
-    Catalog, ConnectedAccounts, CreditResidual, CreditsFrom, Dunning, Fraud, Link, OnDispute,
-    OnFullRefund, Pack, Period, PeriodUnit, Plan, PlanPrice, Policy, UpgradeCredits,
+    Catalog, ConnectedAccounts, CreditResidual, CreditsFrom, Dunning, DunningHours, Fraud, Link,
+    OnDispute, OnFullRefund, Pack, Period, PeriodUnit, Plan, PlanPrice, Policy, UpgradeCredits,
 };
 
 /// Uses every key there is.
@@ -25,6 +25,7 @@ credits_low = { tokens = 100 }
 credits_from = { api = "team" }
 dunning = "off"
 dunning_days = [2, 9]
+dunning_hours = "any"
 fraud = "standard"
 
 [plan.team]
@@ -85,6 +86,7 @@ fn full_in_code() -> Catalog {
             credits_from: [("api".to_owned(), CreditsFrom::Team)].into(),
             dunning: Dunning::Off,
             dunning_days: vec![2, 9],
+            dunning_hours: DunningHours::Any,
             fraud: Fraud::Standard,
         })
         .plan(

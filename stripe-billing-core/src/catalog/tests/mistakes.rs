@@ -234,6 +234,7 @@ fn policy_words_durations_and_periods() {
         ("credit_residual", "\"debt\" or \"write_off\""),
         ("connected_accounts", "\"ignore\" or \"separate\""),
         ("dunning", "\"standard\" or \"off\""),
+        ("dunning_hours", "\"daytime\" or \"any\""),
         ("fraud", "\"off\" or \"standard\""),
     ] {
         let message = format!("`maybe` is not known: write {words}");

@@ -108,6 +108,7 @@ CREATE TABLE IF NOT EXISTS {p}tickets (
     told BIGINT NOT NULL DEFAULT 0,
     told_open BOOLEAN,
     UNIQUE KEY {p}tickets_key (stripe_account, livemode, ticket_key),
+    KEY {p}tickets_opened (opened_at),
     KEY {p}tickets_status (status, number),
     KEY {p}tickets_subject (subject, number)
 ) {table};
@@ -119,7 +120,8 @@ CREATE TABLE IF NOT EXISTS {p}attempts (
     code VARCHAR(255) NOT NULL,
     message TEXT NOT NULL,
     worker TEXT,
-    KEY {p}attempts_event (event_seq, seq)
+    KEY {p}attempts_event (event_seq, seq),
+    KEY {p}attempts_at (at, seq)
 ) {table};
 CREATE TABLE IF NOT EXISTS {p}orders (
     request VARCHAR(255) NOT NULL PRIMARY KEY,

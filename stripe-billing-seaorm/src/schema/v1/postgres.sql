@@ -112,6 +112,7 @@ CREATE TABLE IF NOT EXISTS {p}tickets (
     UNIQUE (stripe_account, livemode, ticket_key)
 );
 CREATE INDEX IF NOT EXISTS {p}tickets_news ON {p}tickets (updated_at, number) WHERE revision <> told;
+CREATE INDEX IF NOT EXISTS {p}tickets_opened ON {p}tickets (opened_at);
 CREATE INDEX IF NOT EXISTS {p}tickets_status ON {p}tickets (status, number);
 CREATE INDEX IF NOT EXISTS {p}tickets_subject ON {p}tickets (subject, number);
 CREATE TABLE IF NOT EXISTS {p}attempts (
@@ -124,6 +125,7 @@ CREATE TABLE IF NOT EXISTS {p}attempts (
     worker TEXT
 );
 CREATE INDEX IF NOT EXISTS {p}attempts_event ON {p}attempts (event_seq, seq);
+CREATE INDEX IF NOT EXISTS {p}attempts_at ON {p}attempts (at, seq);
 CREATE TABLE IF NOT EXISTS {p}orders (
     request TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     verb TEXT NOT NULL,
