@@ -299,6 +299,7 @@ impl BillingBuilder {
                 max_body: self.max_body,
                 flights: flight::Flights::default(),
                 breaker: Mutex::default(),
+                waiting: Mutex::default(),
                 paused: Mutex::default(),
                 has_tickets: AtomicBool::new(true),
                 #[cfg(feature = "tokio")]

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 
 use super::Billing;
 use crate::error::{ErrorKind, StoreError};
-use crate::store::{Carried, Order, Paused, Verb};
+use crate::store::{Carried, EventRange, Order, Paused, Verb};
 
 /// How long a pause may go unnoticed by another process.
 const PAUSE_SEEN: TimeDelta = TimeDelta::seconds(1);
@@ -22,6 +22,9 @@ pub enum OrderError {
     /// It says that something does not matter, and not why.
     #[error("say why, in at most 1,000 bytes")]
     NoReason,
+    /// A replay of more events than one command takes.
+    #[error("a replay takes up to 10,000 events; what is left is another command's")]
+    TooMany,
     /// There is no such event, or no such ticket.
     #[error("there is no such event or ticket")]
     Unknown,
@@ -74,6 +77,9 @@ impl Billing {
         let is_missing = matches!(verb, Verb::Dismiss { .. }) && reason.is_none();
         if is_missing || reason.is_some_and(|reason| reason.len() > 1_000) {
             return Err(OrderError::NoReason);
+        }
+        if matches!(&verb, Verb::Replay { range } if range.limit > EventRange::MAX) {
+            return Err(OrderError::TooMany);
         }
         let order = Order {
             request: request.to_owned(),
