@@ -22,11 +22,11 @@ use crate::notify::{
 use crate::queue::{ClaimRequest, Lease};
 use crate::state::Subject;
 use crate::store::{
-    Attempt, AuditLine, AuditQuery, Call, CallStore, Carried, ClaimedEntry, ClaimedEvent, Commit,
-    CreditLedger, Delivery, EntryQuery, EventQuery, EventRange, EventStore, EventSummary, Inspect,
-    KnownFailure, LedgerTerms, LoadRequest, Maintain, Operate, Order, Outbox, Paused, Receipt,
-    ReceivedEvent, Records, Settled, Stats, StoredEvent, TicketNews, TicketQuery, TicketSweep,
-    Usage, UsageQuery,
+    Attempt, AuditLine, AuditQuery, Backlog, Call, CallStore, Carried, ClaimedEntry, ClaimedEvent,
+    Commit, CreditLedger, Delivery, EntryQuery, EventQuery, EventRange, EventStore, EventSummary,
+    Inspect, KnownFailure, LedgerTerms, LoadRequest, Maintain, Operate, Order, Outbox, Paused,
+    Receipt, ReceivedEvent, Records, Settled, Stats, StoredEvent, TicketNews, TicketQuery,
+    TicketSweep, Usage, UsageQuery,
 };
 use crate::ticket::Ticket;
 
@@ -89,9 +89,11 @@ forward!(Inspect {
     fn events(query: &EventQuery) -> Result<Vec<EventSummary>, StoreError>;
     fn events_by_id(id: &str) -> Result<Vec<StoredEvent>, StoreError>;
     fn stored_events(range: &EventRange) -> Result<Vec<StoredEvent>, StoreError>;
+    fn count_replayable(range: &EventRange) -> Result<u64, StoreError>;
     fn tickets(query: &TicketQuery) -> Result<Vec<Ticket>, StoreError>;
     fn audit(query: &AuditQuery) -> Result<Vec<AuditLine>, StoreError>;
     fn stats(now: DateTime<Utc>) -> Result<Stats, StoreError>;
+    fn backlog() -> Result<Backlog, StoreError>;
     fn ping() -> Result<(), StoreError>;
 });
 

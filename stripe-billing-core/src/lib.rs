@@ -32,8 +32,6 @@ pub mod ticket;
 pub mod webhook;
 
 pub use access::{Access, SubscriptionAccess};
-#[cfg(feature = "tokio")]
-pub use billing::Workers;
 pub use billing::{
     Accepted, Billing, BillingBuilder, BuildError, Check, CheckoutRequest, CheckoutUrl,
     CommandError, CreditError, CustomerProfile, DunningCase, DunningFigures, DunningPage, Hold,
@@ -41,6 +39,8 @@ pub use billing::{
     ReceiveError, ReconcileError, Reconciliation, RecordChange, Replayed, ReplayedEvent, Report,
     SellError, Spend, SpendError, Spent,
 };
+#[cfg(feature = "tokio")]
+pub use billing::{Replay, ReplayProgress, ReplayRun, Workers};
 pub use cache::{Cache, CacheStats, Lookup, NoCache, Ticket};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use decide::{Decision, Terms, decide};

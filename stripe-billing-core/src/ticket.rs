@@ -15,6 +15,9 @@ macro_rules! words {
         pub enum $name { $($(#[$doc])* $variant,)+ }
 
         impl $name {
+            /// Every value.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
             /// The word that stores and the operator JSON write.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word,)+ }
@@ -122,9 +125,12 @@ pub struct TicketContext {
 }
 
 impl TicketKind {
+    /// Those about work that failed.
+    pub const FAILURES: [Self; 3] = [Self::DeadEvent, Self::DeadMessage, Self::ManyFailures];
+
     /// Whether it is about work that failed, and closes by itself when none of it is left.
     pub fn is_failure(self) -> bool {
-        matches!(self, Self::DeadEvent | Self::DeadMessage | Self::ManyFailures)
+        Self::FAILURES.contains(&self)
     }
 }
 

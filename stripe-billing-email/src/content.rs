@@ -40,32 +40,6 @@ impl Class {
     }
 }
 
-/// Every kind that a mail is written for.
-pub(crate) const KINDS: [NoticeKind; 22] = [
-    NoticeKind::Receipt,
-    NoticeKind::PaymentFailed,
-    NoticeKind::PaymentReminder,
-    NoticeKind::PaymentFinalNotice,
-    NoticeKind::PaymentRecovered,
-    NoticeKind::ActionRequired,
-    NoticeKind::Refund,
-    NoticeKind::DisputeOpened,
-    NoticeKind::DisputeWon,
-    NoticeKind::DisputeLost,
-    NoticeKind::SubscriptionCanceled,
-    NoticeKind::TrialEnding,
-    NoticeKind::CardExpiring,
-    NoticeKind::PlanChanged,
-    NoticeKind::RenewalUpcoming,
-    NoticeKind::CreditsGranted,
-    NoticeKind::CreditsLow,
-    NoticeKind::CreditsExpiring,
-    NoticeKind::TicketOpened,
-    NoticeKind::DisputeDeadline,
-    NoticeKind::EventDead,
-    NoticeKind::FraudWarning,
-];
-
 /// Characters of a subject line.
 const MAX_SUBJECT: usize = 150;
 

@@ -10,7 +10,7 @@ use stripe_billing_core::{Notification, Notifier, NotifyError, Secret};
 
 use crate::builder::{EmailNotifierBuilder, TestMode};
 use crate::clean;
-use crate::content::{Class, Content, KINDS, Pages};
+use crate::content::{Class, Content, Pages};
 use crate::language::Language;
 use crate::mail::{Ids, Mail, message};
 use crate::mailbox::Mailbox;
@@ -81,6 +81,32 @@ impl fmt::Debug for EmailNotifier {
 }
 
 impl EmailNotifier {
+    /// Every kind that a mail is written for.
+    pub const KINDS: [NoticeKind; 22] = [
+        NoticeKind::Receipt,
+        NoticeKind::PaymentFailed,
+        NoticeKind::PaymentReminder,
+        NoticeKind::PaymentFinalNotice,
+        NoticeKind::PaymentRecovered,
+        NoticeKind::ActionRequired,
+        NoticeKind::Refund,
+        NoticeKind::DisputeOpened,
+        NoticeKind::DisputeWon,
+        NoticeKind::DisputeLost,
+        NoticeKind::SubscriptionCanceled,
+        NoticeKind::TrialEnding,
+        NoticeKind::CardExpiring,
+        NoticeKind::PlanChanged,
+        NoticeKind::RenewalUpcoming,
+        NoticeKind::CreditsGranted,
+        NoticeKind::CreditsLow,
+        NoticeKind::CreditsExpiring,
+        NoticeKind::TicketOpened,
+        NoticeKind::DisputeDeadline,
+        NoticeKind::EventDead,
+        NoticeKind::FraudWarning,
+    ];
+
     /// Mail over SMTP. The URL is `smtps://user:password@host` (TLS from the start),
     /// `smtp://user:password@host?tls=required` (STARTTLS), or `smtp://host` for a server on this
     /// machine or in this network; a port may follow the host. The sender is
@@ -102,7 +128,9 @@ impl EmailNotifier {
     /// Renders each kind in each language, once with everything known and once with nothing.
     pub(crate) fn check(&self) -> Vec<String> {
         let mut mistakes = Vec::new();
-        for (kind, language) in KINDS.iter().flat_map(|kind| Language::ALL.map(|it| (*kind, it))) {
+        for (kind, language) in
+            Self::KINDS.iter().flat_map(|kind| Language::ALL.map(|it| (*kind, it)))
+        {
             for sample in [sample::full(kind, language), sample::bare(kind)] {
                 if let Err(mistake) = self.compose(&sample, language) {
                     mistakes.push(format!("{} in {language}: {mistake}", kind.as_str()));

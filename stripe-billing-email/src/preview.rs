@@ -2,7 +2,6 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use crate::content::KINDS;
 use crate::language::Language;
 use crate::notifier::EmailNotifier;
 use crate::sample;
@@ -16,7 +15,7 @@ impl EmailNotifier {
     /// The folder cannot be written.
     pub fn preview(&self, folder: &Path) -> io::Result<PathBuf> {
         let mut rows = String::new();
-        for kind in KINDS {
+        for kind in Self::KINDS {
             let _ = write!(rows, "<tr><th>{}</th>", kind.as_str());
             for language in Language::ALL {
                 let mail = self

@@ -7,8 +7,9 @@ use std::path::Path;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use stripe_billing_core::notice::NoticeKind;
 
-use crate::content::{Class, Content, KINDS, Link};
+use crate::content::{Class, Content, Link};
 use crate::language::Language;
+use crate::notifier::EmailNotifier;
 use crate::words::{SLOTS, Values, Words};
 
 /// The two forms of a mail.
@@ -185,7 +186,8 @@ fn read_folder(
     for file in files.filter_map(Result::ok) {
         let name = file.file_name().to_string_lossy().into_owned();
         let Some((stem, form)) = name.rsplit_once('.') else { continue };
-        let known = KINDS.iter().any(|kind| kind.as_str() == stem) || stem == "layout";
+        let known =
+            EmailNotifier::KINDS.iter().any(|kind| kind.as_str() == stem) || stem == "layout";
         let language = Language::ALL.into_iter().find(|language| language.tag() == stem);
         let text = match (form, language) {
             ("html" | "txt", _) if known || stem.starts_with('_') => {

@@ -5,6 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use futures_util::future::join_all;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use stripe_billing_core::{Clock, EventHandler, Fact, NotifyError, SystemClock};
 
 use crate::answer::Answer;
@@ -35,6 +38,7 @@ pub struct HooksBuilder {
     timeout: Duration,
     connect_timeout: Duration,
     clock: Arc<dyn Clock>,
+    certificates: Vec<Vec<u8>>,
 }
 
 impl Hooks {
@@ -45,6 +49,7 @@ impl Hooks {
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
             clock: Arc::new(SystemClock),
+            certificates: Vec::new(),
         }
     }
 }
@@ -75,8 +80,15 @@ impl HooksBuilder {
         self
     }
 
+    /// Trusts the certificates in a PEM file besides the public ones: for receivers in a network of
+    /// one's own.
+    pub fn trust_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.certificates.push(pem.into());
+        self
+    }
+
     /// # Errors
-    /// Every mistake at once: a URL that is none or not https, a secret that is not of the scheme,
+    /// Every mistake at once: a certificate that cannot be read, a URL that is none or not https, a secret that is not of the scheme,
     /// two endpoints of one name, no endpoint, no time.
     pub fn build(self) -> Result<Hooks, HooksError> {
         let mut mistakes = Vec::new();
@@ -87,6 +99,10 @@ impl HooksBuilder {
         if self.timeout.is_zero() || self.connect_timeout.is_zero() {
             mistakes.push("a time-out is zero".to_owned());
         }
+        let roots = trusted(&self.certificates).unwrap_or_else(|mistake| {
+            mistakes.push(mistake);
+            RootCertStore::empty()
+        });
         for (index, endpoint) in self.endpoints.iter().enumerate() {
             let number = index + 1;
             let checked = match endpoint.check(number) {
@@ -100,7 +116,7 @@ impl HooksBuilder {
                 let name = &checked.name;
                 mistakes.push(format!("endpoint {number}: another one is called {name}: name it"));
             }
-            match Target::new(checked, self.timeout, self.connect_timeout) {
+            match Target::new(checked, self.timeout, self.connect_timeout, roots.clone()) {
                 Ok(target) => targets.push(target),
                 Err(error) => mistakes.push(format!("endpoint {number}: {error}")),
             }
@@ -111,6 +127,22 @@ impl HooksBuilder {
         let inner = Inner { targets, taken: Taken::default(), clock: self.clock };
         Ok(Hooks { inner: Arc::new(inner) })
     }
+}
+
+/// The public roots, and what is trusted besides.
+fn trusted(certificates: &[Vec<u8>]) -> Result<RootCertStore, String> {
+    let mut roots: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
+    for pem in certificates {
+        let public = roots.len();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|error| format!("a certificate: {error}"))?;
+            roots.add(certificate).map_err(|error| format!("a certificate: {error}"))?;
+        }
+        if roots.len() == public {
+            return Err("a certificate: there is none in the PEM".to_owned());
+        }
+    }
+    Ok(roots)
 }
 
 impl fmt::Debug for HooksBuilder {

@@ -42,8 +42,9 @@ impl Target {
         endpoint: Checked,
         timeout: Duration,
         connect_timeout: Duration,
+        roots: rustls::RootCertStore,
     ) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let http = http_client(endpoint.loopback, connect_timeout)?;
+        let http = http_client(endpoint.loopback, connect_timeout, roots)?;
         Ok(Self {
             name: endpoint.name,
             url: endpoint.url,
@@ -156,8 +157,8 @@ impl Target {
 fn http_client(
     loopback: bool,
     connect_timeout: Duration,
+    roots: rustls::RootCertStore,
 ) -> Result<reqwest::Client, Box<dyn Error + Send + Sync>> {
-    let roots: rustls::RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

@@ -20,7 +20,10 @@ USAGE: billing-ops COMMAND [OPTIONS]
   ledger export  --account A    an account's entries as a table (CSV)
   ledger reconcile              compare with what was paid, and with Stripe where a key is set; exit code 1
                                 if anything differs
-  events replay [--apply]       what deciding on stored events again would change; with --apply, do it
+  events replay [EVENT] [--apply]
+                                what deciding on stored events again would change; with --apply, do it,
+                                in batches of 100 and at a pace, up to 10,000 in one command; exit code 1
+                                if more match. Interrupted, it says how to go on
   events resolve EVENT          an event that failed was dealt with elsewhere
   events dismiss EVENT          an event that failed does not matter (needs --reason)
   events release EVENT          an event's worker is gone: another may take it
@@ -35,8 +38,9 @@ OPTIONS
   --account A        the app's account
   --unit U           the unit of credit; needed where the catalog has several
   --livemode BOOL    live or test mode
-  --status S, --type T, --customer C, --ticket K, --limit N
-                     which events to replay
+  --status S, --type T, --customer C, --ticket K, --limit N, --from SEQ, --until SEQ
+                     which events to replay: 1,000 unless there is a limit
+  --pace N           events a second that a replay makes due: 10 unless given, 0 for no pause
   --apply            write; without it nothing is changed
   --reason R         why, for the audit log
   --actor A          who, for the audit log; the login name unless given
@@ -62,7 +66,7 @@ pub(crate) enum Command {
     Rebuild(Repair),
     Explain(Place),
     Export(Place),
-    Replay(Replay, By),
+    Replay(Box<Replay>, By),
     Event(Change, String, By),
     Payload(String),
     Redeliver(Option<String>, By),
@@ -122,6 +126,11 @@ pub(crate) struct Replay {
     pub(crate) customer: Option<String>,
     pub(crate) ticket: Option<String>,
     pub(crate) limit: Option<u32>,
+    pub(crate) from: Option<i64>,
+    pub(crate) until: Option<i64>,
+    pub(crate) pace: Option<u32>,
+    /// One event by its id.
+    pub(crate) event: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,6 +175,9 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, 
             Long("request") => by.request = Some(parser.value()?.string()?),
             Long("key") => key = Some(parser.value()?.string()?),
             Long("limit") => replay.limit = Some(parser.value()?.parse()?),
+            Long("from") => replay.from = Some(parser.value()?.parse()?),
+            Long("until") => replay.until = Some(parser.value()?.parse()?),
+            Long("pace") => replay.pace = Some(parser.value()?.parse()?),
             Long("out") => mails.out = parser.value()?.into(),
             Long("templates") => mails.templates = Some(parser.value()?.into()),
             Value(word) => words.push(word.string()?),
@@ -188,7 +200,10 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, 
         }
         ["ledger", "explain"] => Command::Explain(named()?),
         ["ledger", "export"] => Command::Export(named()?),
-        ["events", "replay"] => Command::Replay(replay, by),
+        ["events", "replay"] => Command::Replay(Box::new(replay), by),
+        ["events", "replay", id] => {
+            Command::Replay(Box::new(Replay { event: Some((*id).to_owned()), ..replay }), by)
+        }
         ["events", "resolve", id] => Command::Event(Change::Resolve, (*id).to_owned(), by),
         ["events", "dismiss", id] => Command::Event(Change::Dismiss, (*id).to_owned(), by),
         ["events", "release", id] => Command::Event(Change::Release, (*id).to_owned(), by),

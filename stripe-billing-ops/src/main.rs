@@ -6,6 +6,7 @@ mod args;
 mod mails;
 mod orders;
 mod rebuild;
+mod replay;
 mod run;
 
 use std::process::ExitCode;

@@ -7,6 +7,21 @@ use stripe_billing_core::store::{StoredEvent, Verb};
 use crate::args::{By, Change};
 use crate::run::Failure;
 
+/// Who orders, for the audit log.
+pub(crate) fn actor(by: &By) -> String {
+    let login = || std::env::var("USER").ok().filter(|name| !name.is_empty());
+    by.actor.clone().or_else(login).unwrap_or_else(|| "billing-ops".to_owned())
+}
+
+/// The request id that is given, or one that nobody else has.
+pub(crate) fn request(billing: &Billing, by: &By) -> String {
+    let own = || {
+        let now = billing.clock().now().timestamp_micros();
+        format!("billing-ops-{}-{now}", std::process::id())
+    };
+    by.request.clone().unwrap_or_else(own)
+}
+
 /// Gives an order, and says what it came to.
 pub(crate) async fn give(
     billing: &Billing,
@@ -14,13 +29,7 @@ pub(crate) async fn give(
     by: &By,
     json: bool,
 ) -> Result<bool, Failure> {
-    let login = || std::env::var("USER").ok().filter(|name| !name.is_empty());
-    let actor = by.actor.clone().or_else(login).unwrap_or_else(|| "billing-ops".to_owned());
-    let own = || {
-        let now = billing.clock().now().timestamp_micros();
-        format!("billing-ops {} {now}", std::process::id())
-    };
-    let request = by.request.clone().unwrap_or_else(own);
+    let (actor, request) = (actor(by), request(billing, by));
     let carried = billing.order(verb, &actor, &request, by.reason.as_deref()).await?;
     if json {
         println!("{}", serde_json::to_string(&carried)?);
@@ -75,7 +84,7 @@ pub(crate) async fn queue(billing: &Billing, json: bool) -> Result<bool, Failure
     Ok(paused.is_none())
 }
 
-async fn find(billing: &Billing, id: &str) -> Result<StoredEvent, Failure> {
+pub(crate) async fn find(billing: &Billing, id: &str) -> Result<StoredEvent, Failure> {
     let mut found = billing.store().events_by_id(id).await?;
     match found.len() {
         0 => Err(format!("there is no event {id}").into()),

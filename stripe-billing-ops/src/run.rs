@@ -5,14 +5,13 @@ use std::io::{IsTerminal, Write as _};
 
 use stripe_billing_core::catalog::Catalog;
 use stripe_billing_core::ledger::{Account, Entry, LedgerKey, Scope, csv, explain};
-use stripe_billing_core::store::{EntryQuery, EventRange, Verb};
+use stripe_billing_core::store::{EntryQuery, Verb};
 use stripe_billing_core::stripe::StripeClient;
 use stripe_billing_core::{AccountKey, Billing};
 use stripe_billing_seaorm::SeaOrmStore;
 
-use crate::args::{By, Command, Place, Replay};
-use crate::orders;
-use crate::rebuild;
+use crate::args::{Command, Place};
+use crate::{orders, rebuild, replay};
 
 /// Entries read at once.
 const PAGE: u32 = 5_000;
@@ -80,7 +79,7 @@ pub(crate) async fn run(billing: &Billing, command: &Command, json: bool) -> Res
             print!("{}", csv(&entries));
             Ok(true)
         }
-        Command::Replay(replay, by) => self::replay(billing, replay, by, json).await,
+        Command::Replay(replay, by) => replay::run(billing, replay, by, json).await,
         Command::Event(change, id, by) => orders::about_event(billing, *change, id, by, json).await,
         Command::Payload(id) => orders::payload(billing, id).await,
         Command::Redeliver(key, by) => {
@@ -153,31 +152,6 @@ async fn reconcile(billing: &Billing, json: bool) -> Result<bool, Failure> {
         found.asked
     );
     Ok(found.ok)
-}
-
-async fn replay(billing: &Billing, wanted: &Replay, by: &By, json: bool) -> Result<bool, Failure> {
-    let range = EventRange {
-        status: wanted.status.clone(),
-        event_type: wanted.event_type.clone(),
-        subject: wanted.customer.clone(),
-        ticket: wanted.ticket.clone(),
-        limit: wanted.limit.unwrap_or(1_000),
-        ..EventRange::default()
-    };
-    if wanted.apply {
-        return orders::give(billing, Verb::Replay { range }, by, json).await;
-    }
-    let replayed = billing.try_replay(&range).await?;
-    if json {
-        println!("{}", serde_json::to_string(&replayed)?);
-        return Ok(true);
-    }
-    for event in &replayed.events {
-        let changes = event.changes.len();
-        println!("{} {}: {}, {changes} records", event.id, event.event_type, event.outcome);
-    }
-    println!("{} events, nothing written; --apply makes them due", replayed.events.len());
-    Ok(true)
 }
 
 /// An account with its whole history.

@@ -3,16 +3,19 @@
 use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{DatabaseTransaction, Value};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
 use stripe_billing_core::store::EventRange;
 use stripe_billing_core::{StoreError, SubjectKey};
 
+use crate::classify::corrupt;
 use crate::db::{self, Db, column};
 use crate::dialect::{Dialect, repeated};
 use crate::inspect;
 
 /// Events that are emptied at once at most; bounded by SQLite's 32,766 parameters.
 const MAX_PRUNED: u32 = 10_000;
+/// To which a count goes at most.
+const MAX_COUNTED: u32 = 100_000;
 
 /// A payload is kept. Compared with the empty one, which no database reads a long one for.
 fn has_payload(dialect: Dialect) -> &'static str {
@@ -31,18 +34,64 @@ fn empty(dialect: Dialect) -> &'static str {
     }
 }
 
-/// One statement. The condition is repeated outside, for rows that were claimed while it waited.
+const AT_REST: &str =
+    "status IN ('processed', 'ignored', 'parked', 'dead', 'resolved', 'dismissed')";
+
+/// Which events of a range a replay takes, and in which order.
+fn replayable(db: &Db, range: &EventRange) -> (inspect::Filter, String) {
+    let (mut filter, order) = inspect::range(db.dialect, range);
+    filter.and(AT_REST);
+    filter.and(has_payload(db.dialect));
+    (filter, order)
+}
+
+pub(crate) async fn count_replayable(db: &Db, range: &EventRange) -> Result<u64, StoreError> {
+    let (_, count) = page(db, db.reader(), range, range.limit.min(MAX_COUNTED)).await?;
+    Ok(count)
+}
+
+/// The last place of the first so many events that a replay would take, and how many they are.
+async fn page<C: ConnectionTrait>(
+    db: &Db,
+    connection: &C,
+    range: &EventRange,
+    limit: u32,
+) -> Result<(Option<i64>, u64), StoreError> {
+    let (filter, order) = replayable(db, range);
+    let sql = db.render(&format!(
+        "SELECT MAX(seq), COUNT(*) FROM \
+         (SELECT seq FROM {{p}}events{}{order} LIMIT {limit}) AS page",
+        filter.conditions
+    ));
+    let rows = db.query(connection, sql, filter.values).await?;
+    let row = rows.first().ok_or_else(|| corrupt("a count without a row"))?;
+    let count = u64::try_from(column::<i64>(row, 1)?).map_err(corrupt)?;
+    Ok((column(row, 0)?, count))
+}
+
+/// How many events are due again, and where the next replay goes on if the limit ended this one.
 pub(crate) async fn requeue(
     db: &Db,
     tx: &DatabaseTransaction,
     range: &EventRange,
     now: DateTime<Utc>,
+) -> Result<(u64, Option<i64>), StoreError> {
+    let limit = range.limit.min(EventRange::MAX);
+    let (Some(last), count) = page(db, tx, range, limit).await? else { return Ok((0, None)) };
+    let window = EventRange { until: Some(last), ..range.clone() };
+    let changed = make_due(db, tx, &window, now).await?;
+    Ok((changed, (count >= u64::from(limit)).then(|| last.saturating_add(1))))
+}
+
+/// One statement. The condition is repeated outside, for rows that were claimed while it waited.
+async fn make_due(
+    db: &Db,
+    tx: &DatabaseTransaction,
+    range: &EventRange,
+    now: DateTime<Utc>,
 ) -> Result<u64, StoreError> {
-    let limit = range.limit.min(inspect::MAX_RANGE);
-    let at_rest = "status IN ('processed', 'ignored', 'parked', 'dead', 'resolved', 'dismissed')";
-    let (mut filter, order) = inspect::range(db.dialect, range);
-    filter.and(at_rest);
-    filter.and(has_payload(db.dialect));
+    let limit = range.limit.min(EventRange::MAX);
+    let (filter, order) = replayable(db, range);
     let set = "SET status = 'received', due_at = ?, attempts = 0, deferrals = 0, \
                crashes = 0, reason = NULL";
     let conditions = &filter.conditions;
@@ -51,7 +100,7 @@ pub(crate) async fn requeue(
             format!("UPDATE {{p}}events {set}{conditions}{order} LIMIT {limit}")
         }
         Dialect::Sqlite | Dialect::Postgres => format!(
-            "UPDATE {{p}}events {set} WHERE {at_rest} AND seq IN \
+            "UPDATE {{p}}events {set} WHERE {AT_REST} AND seq IN \
              (SELECT seq FROM {{p}}events{conditions}{order} LIMIT {limit})"
         ),
     };

@@ -6,7 +6,6 @@ use stripe_billing_core::changes::Effects;
 use stripe_billing_core::queue::ErrorClass;
 use stripe_billing_core::state::{ObjectKind, ObjectRef};
 use stripe_billing_core::store::{Carried, Order, Paused, Verb};
-use stripe_billing_core::ticket::TicketStatus;
 use stripe_billing_core::{StoreError, Tenant};
 
 use crate::classify::{corrupt, is_duplicate};
@@ -23,17 +22,24 @@ pub(crate) async fn operate(db: &Db, order: &Order) -> Result<Carried, StoreErro
     }
     let carried = match &order.verb {
         Verb::Resolve { seq } | Verb::Dismiss { seq } | Verb::Release { seq } => {
-            change_event(db, &tx, *seq, order).await?
+            // A released event is due at once; what is settled by hand never.
+            let due = matches!(order.verb, Verb::Release { .. }).then(|| db::micros(order.now));
+            let leads_to = |status: &str| order.verb.leads_to(status);
+            change(db, &tx, order, Change::event(*seq, due), leads_to).await?
         }
         Verb::Replay { range } => {
-            let changed = maintain::requeue(db, &tx, range, order.now).await?;
-            on_queue(db, &tx, order, changed, [None, Some(format!("{changed} due again"))]).await?
+            let (changed, next) = maintain::requeue(db, &tx, range, order.now).await?;
+            let words = [None, Some(format!("{changed} due again"))];
+            Carried { next, ..on_queue(db, &tx, order, changed, words).await? }
         }
         Verb::Redeliver { key } => {
             let changed = redeliver(db, &tx, key.as_deref(), order.now).await?;
             on_queue(db, &tx, order, changed, [None, Some(format!("{changed} due again"))]).await?
         }
-        Verb::Ticket { number, status } => change_ticket(db, &tx, *number, *status, order).await?,
+        Verb::Ticket { number, status } => {
+            let row = Change::ticket(*number, db::micros(order.now));
+            change(db, &tx, order, row, |_| Some(status.as_str())).await?
+        }
         Verb::Pause | Verb::Resume => switch(db, &tx, order).await?,
     };
     let body = serde_json::to_string(&carried).map_err(corrupt)?;
@@ -81,73 +87,63 @@ fn for_update(dialect: Dialect) -> &'static str {
     }
 }
 
-async fn change_event(
-    db: &Db,
-    tx: &DatabaseTransaction,
-    seq: i64,
-    order: &Order,
-) -> Result<Carried, StoreError> {
-    let nothing = Carried { changed: 0, before: None, after: None, repeated: false };
-    let select = db.render(&format!(
-        "SELECT stripe_account, livemode, COALESCE(subject, event_id), event_id, status \
-         FROM {{p}}events WHERE seq = ?{}",
-        for_update(db.dialect)
-    ));
-    let rows = db.query(tx, select, vec![seq.into()]).await?;
-    let Some(row) = rows.first() else { return Ok(nothing) };
-    let before: String = column(row, 4)?;
-    let Some(after) = order.verb.leads_to(&before) else {
-        return Ok(Carried { before: Some(before), ..nothing });
-    };
-    let due = (after == "received").then(|| db::micros(order.now));
-    // Whoever holds the lease has lost it.
-    let update =
-        db.render("UPDATE {p}events SET status = ?, due_at = ?, epoch = epoch + 1 WHERE seq = ?");
-    db.execute(tx, update, vec![db::text(after), due.into(), seq.into()]).await?;
-    let [account, livemode] = db::tenant_values(&db::tenant(row, 0)?);
-    let subject = [account, livemode, db::text(&column::<String>(row, 2)?)];
-    let object = ObjectRef { kind: ObjectKind::Event, id: column(row, 3)? };
-    let carried = Carried {
-        changed: 1,
-        before: Some(before),
-        after: Some(after.to_owned()),
-        repeated: false,
-    };
-    audit(db, tx, order, &subject, object, &carried).await?;
-    Ok(carried)
+/// A row that an order is about: where it is, which columns say whom it is about and what it is
+/// called, what the order makes of its status, and what is written with it.
+struct Change<'a> {
+    table: &'a str,
+    place: (&'a str, i64),
+    about: &'a str,
+    object: ObjectKind,
+    set: (&'a str, Option<i64>),
 }
 
-async fn change_ticket(
+impl Change<'_> {
+    fn event(seq: i64, due: Option<i64>) -> Self {
+        Self {
+            table: "events",
+            place: ("seq", seq),
+            about: "COALESCE(subject, event_id), event_id",
+            object: ObjectKind::Event,
+            set: ("due_at = ?", due),
+        }
+    }
+
+    fn ticket(number: i64, now: i64) -> Self {
+        Self {
+            table: "tickets",
+            place: ("number", number),
+            about: "subject, ticket_key",
+            object: ObjectKind::Ticket,
+            set: ("updated_at = ?, revision = revision + 1", Some(now)),
+        }
+    }
+}
+
+/// Brings a row to the status that follows from the one it has, if any does, and on record.
+async fn change(
     db: &Db,
     tx: &DatabaseTransaction,
-    number: i64,
-    status: TicketStatus,
     order: &Order,
+    row: Change<'_>,
+    leads_to: impl Fn(&str) -> Option<&'static str>,
 ) -> Result<Carried, StoreError> {
+    let Change { table, place: (column_of_place, place), about, object, set: (set, value) } = row;
     let select = db.render(&format!(
-        "SELECT stripe_account, livemode, subject, ticket_key, status FROM {{p}}tickets \
-         WHERE number = ?{}",
+        "SELECT stripe_account, livemode, {about}, status FROM {{p}}{table} \
+         WHERE {column_of_place} = ?{}",
         for_update(db.dialect)
     ));
-    let rows = db.query(tx, select, vec![number.into()]).await?;
-    let Some(row) = rows.first() else {
-        return Ok(Carried { changed: 0, before: None, after: None, repeated: false });
-    };
-    let update = db.render(
-        "UPDATE {p}tickets SET status = ?, updated_at = ?, revision = revision + 1 \
-         WHERE number = ?",
-    );
-    let values = vec![db::text(status.as_str()), db::micros(order.now).into(), number.into()];
-    db.execute(tx, update, values).await?;
+    let rows = db.query(tx, select, vec![place.into()]).await?;
+    let Some(row) = rows.first() else { return Ok(Carried::new(0, None, None)) };
+    let before: String = column(row, 4)?;
+    let Some(after) = leads_to(&before) else { return Ok(Carried::new(0, Some(before), None)) };
+    let update = db
+        .render(&format!("UPDATE {{p}}{table} SET status = ?, {set} WHERE {column_of_place} = ?"));
+    db.execute(tx, update, vec![db::text(after), value.into(), place.into()]).await?;
     let [account, livemode] = db::tenant_values(&db::tenant(row, 0)?);
     let subject = [account, livemode, db::text(&column::<String>(row, 2)?)];
-    let object = ObjectRef { kind: ObjectKind::Ticket, id: column(row, 3)? };
-    let carried = Carried {
-        changed: 1,
-        before: Some(column(row, 4)?),
-        after: Some(status.as_str().to_owned()),
-        repeated: false,
-    };
+    let object = ObjectRef { kind: object, id: column(row, 3)? };
+    let carried = Carried::new(1, Some(before), Some(after.to_owned()));
     audit(db, tx, order, &subject, object, &carried).await?;
     Ok(carried)
 }
@@ -175,7 +171,7 @@ async fn on_queue(
     changed: u64,
     [before, after]: [Option<String>; 2],
 ) -> Result<Carried, StoreError> {
-    let carried = Carried { changed, before, after, repeated: false };
+    let carried = Carried::new(changed, before, after);
     let [account, livemode] = db::tenant_values(&Tenant::default());
     let subject = [account, livemode, db::text("queue")];
     audit(db, tx, order, &subject, order.queue(), &carried).await?;

@@ -2,6 +2,7 @@
 //! their cache of prepared statements.
 
 use stripe_billing_core::ledger::Scope;
+use stripe_billing_core::store::{Backlog, EVENT_STATUSES, OPEN_STATUSES, OUTBOX_STATUSES};
 
 #[cfg(feature = "postgres")]
 use crate::commit;
@@ -57,6 +58,7 @@ pub(crate) struct Sql {
     pub(crate) subject: String,
     pub(crate) events_by_id: String,
     pub(crate) stats: String,
+    pub(crate) backlog: String,
     /// Postgres writes a whole batch, and a whole decision, in one statement.
     #[cfg(feature = "postgres")]
     pub(crate) insert_events: String,
@@ -207,6 +209,7 @@ impl Sql {
                  ORDER BY seq"
             )),
             stats: render(&stats()),
+            backlog: render(&backlog(dialect)),
             #[cfg(feature = "postgres")]
             insert_events: render(&format!(
                 "INSERT INTO {{p}}events ({EVENT_COLUMNS}) \
@@ -243,22 +246,11 @@ pub(crate) const EVENT_BODY: &str = "kind, api_version, payload";
 /// Records of a subject that are read at most.
 const MAX_RECORDS: u32 = 10_000;
 
+/// As far as what waits is counted.
+const MAX_BACKLOG: u64 = Backlog::MAX;
+
 /// As far as the items of a status are counted: an exact number of more is worth no one's wait.
 const MAX_COUNT: u32 = 1_000_000;
-
-const EVENT_STATUSES: [&str; 10] = [
-    "received",
-    "processing",
-    "retry_wait",
-    "deferred",
-    "parked",
-    "processed",
-    "ignored",
-    "dead",
-    "resolved",
-    "dismissed",
-];
-const OUTBOX_STATUSES: [&str; 6] = ["pending", "sending", "done", "dropped", "dead", "shadow"];
 
 fn tell_ticket(status: &str) -> String {
     format!(
@@ -266,6 +258,32 @@ fn tell_ticket(status: &str) -> String {
          object_id = ?, event = ?, title = ?, due_by = ?, context = COALESCE(?, context), \
          updated_at = ?, count = count + 1, revision = revision + 1, \
          status = {status} WHERE stripe_account = ? AND livemode = ? AND ticket_key = ?"
+    )
+}
+
+/// Words as a list of SQL.
+pub(crate) fn quoted<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    let words: Vec<String> = words.into_iter().map(|word| format!("'{word}'")).collect();
+    words.join(", ")
+}
+
+fn backlog(dialect: Dialect) -> String {
+    // The partial indexes are about the bare column; MySQL's is not partial.
+    let is_open = match dialect {
+        Dialect::Mysql => "is_open = TRUE",
+        Dialect::Sqlite | Dialect::Postgres => "is_open",
+    };
+    let statuses = quoted(OPEN_STATUSES);
+    format!(
+        "SELECT 'events', status, event_type, COUNT(*) FROM (SELECT status, event_type \
+         FROM {{p}}events WHERE status IN ({statuses}) LIMIT {MAX_BACKLOG}) waiting \
+         GROUP BY status, event_type \
+         UNION ALL SELECT 'tickets', '', type, COUNT(*) FROM (SELECT type FROM {{p}}tickets \
+         WHERE status IN ('open', 'investigating') LIMIT {MAX_BACKLOG}) tickets GROUP BY type \
+         UNION ALL SELECT 'reservations', '', '', COUNT(*) FROM (SELECT 1 AS one \
+         FROM {{p}}credit_reservations WHERE {is_open} LIMIT {MAX_BACKLOG}) reservations \
+         UNION ALL SELECT 'debtors', '', '', COUNT(*) FROM (SELECT 1 AS one \
+         FROM {{p}}credit_accounts WHERE debt > 0 LIMIT {MAX_BACKLOG}) debtors"
     )
 }
 

@@ -8,10 +8,10 @@ use stripe_billing_core::changes::{Changes, Effects};
 use stripe_billing_core::queue::{ClaimRequest, Lease};
 use stripe_billing_core::state::Subject;
 use stripe_billing_core::store::{
-    Attempt, AuditLine, AuditQuery, Call, CallStore, Carried, ClaimedEntry, ClaimedEvent, Commit,
-    Delivery, EventQuery, EventRange, EventStore, EventSummary, Inspect, KnownFailure, LoadRequest,
-    Maintain, Operate, Order, Outbox, Paused, Receipt, ReceivedEvent, Records, Settled, Stats,
-    StoredEvent, TicketNews, TicketQuery, TicketSweep,
+    Attempt, AuditLine, AuditQuery, Backlog, Call, CallStore, Carried, ClaimedEntry, ClaimedEvent,
+    Commit, Delivery, EventQuery, EventRange, EventStore, EventSummary, Inspect, KnownFailure,
+    LoadRequest, Maintain, Operate, Order, Outbox, Paused, Receipt, ReceivedEvent, Records,
+    Settled, Stats, StoredEvent, TicketNews, TicketQuery, TicketSweep,
 };
 use stripe_billing_core::ticket::Ticket;
 use stripe_billing_core::{AccountKey, ErrorKind, StoreError, SubjectKey, Tenant};
@@ -198,6 +198,10 @@ impl Inspect for SeaOrmStore {
         inspect::stored_events(&self.db, range).await
     }
 
+    async fn count_replayable(&self, range: &EventRange) -> Result<u64, StoreError> {
+        maintain::count_replayable(&self.db, range).await
+    }
+
     async fn tickets(&self, query: &TicketQuery) -> Result<Vec<Ticket>, StoreError> {
         inspect::tickets(&self.db, query).await
     }
@@ -208,6 +212,10 @@ impl Inspect for SeaOrmStore {
 
     async fn stats(&self, now: DateTime<Utc>) -> Result<Stats, StoreError> {
         inspect::stats(&self.db, now).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        inspect::backlog(&self.db).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -2,20 +2,23 @@
 
 use chrono::{DateTime, Utc};
 use stripe_billing_core::changes::Effects;
-use stripe_billing_core::store::{Attempt, KnownFailure, TicketNews, TicketSweep};
-use stripe_billing_core::ticket::{Ticket, TicketStatus};
+use stripe_billing_core::store::{Attempt, KnownFailure, OPEN_STATUSES, TicketNews, TicketSweep};
+use stripe_billing_core::ticket::{Ticket, TicketKind, TicketStatus};
 use stripe_billing_core::{StoreError, SubjectKey, Tenant};
 
 use crate::classify::corrupt;
 use crate::db::{self, Db, column};
 use crate::effects::EffectRows;
 use crate::inspect::{self, AFTER_TICKET, TICKET};
+use crate::sql::quoted;
 
 /// Attempts that are read of an event: the latest.
 const MAX_ATTEMPTS: u32 = 100;
-/// The kinds for which [`TicketKind::is_failure`](stripe_billing_core::ticket::TicketKind::is_failure)
-/// holds.
-const FAILURES: &str = "type IN ('dead_event', 'dead_message', 'many_failures')";
+
+/// Tickets about work that failed.
+fn failures() -> String {
+    format!("type IN ({})", quoted(TicketKind::FAILURES.map(TicketKind::as_str)))
+}
 
 pub(crate) async fn known_failure(
     db: &Db,
@@ -33,8 +36,10 @@ pub(crate) async fn known_failure(
     values.extend([db::text(key), db::text(&from), db::text(&until)]);
     let rows = db.query(db.writer(), newest, values).await?;
     let ticket = rows.first().map(inspect::ticket).transpose()?;
-    let lately = db
-        .render(&format!("SELECT COUNT(*) FROM {{p}}tickets WHERE opened_at >= ? AND {FAILURES}"));
+    let lately = db.render(&format!(
+        "SELECT COUNT(*) FROM {{p}}tickets WHERE opened_at >= ? AND {}",
+        failures()
+    ));
     let rows = db.query(db.writer(), lately, vec![db::micros(since).into()]).await?;
     let opened = rows.first().map_or(Ok(0), |row| column::<i64>(row, 0))?;
     Ok(KnownFailure { ticket, opened: u64::try_from(opened).map_err(corrupt)? })
@@ -69,7 +74,7 @@ pub(crate) async fn record(
 }
 
 pub(crate) async fn close(db: &Db, now: DateTime<Utc>) -> Result<TicketSweep, StoreError> {
-    let open = format!("status <> 'resolved' AND {FAILURES}");
+    let open = format!("status <> 'resolved' AND {}", failures());
     let count = db.render(&format!("SELECT COUNT(*) FROM {{p}}tickets WHERE {open}"));
     let rows = db.query(db.writer(), count, Vec::new()).await?;
     let before = rows.first().map_or(Ok(0), |row| column::<i64>(row, 0))?;
@@ -86,7 +91,7 @@ pub(crate) async fn close(db: &Db, now: DateTime<Utc>) -> Result<TicketSweep, St
     let sql = db.render(&format!(
         "UPDATE {{p}}tickets SET status = 'resolved', updated_at = ?, revision = revision + 1 \
          WHERE {open} AND {} AND {}",
-        fails("events", "'received', 'processing', 'retry_wait', 'deferred', 'parked', 'dead'"),
+        fails("events", &quoted(OPEN_STATUSES)),
         fails("outbox", "'pending', 'sending', 'dead'")
     ));
     let closed = db.execute(db.writer(), sql, vec![db::micros(now).into()]).await?;

@@ -14,10 +14,10 @@ use stripe_billing_core::ledger::{
 use stripe_billing_core::queue::{ClaimRequest, Lease};
 use stripe_billing_core::state::Subject;
 use stripe_billing_core::store::{
-    Attempt, AuditLine, AuditQuery, Call, CallStore, Carried, ClaimedEntry, ClaimedEvent, Commit,
-    CreditLedger, Delivery, EntryQuery, EventQuery, EventRange, EventStore, EventSummary, Inspect,
-    KnownFailure, LedgerTerms, LoadRequest, Maintain, Operate, Order, Outbox, Paused, Receipt,
-    ReceivedEvent, Records, Settled, Stats, Store, StoredEvent, TicketNews, TicketQuery,
+    Attempt, AuditLine, AuditQuery, Backlog, Call, CallStore, Carried, ClaimedEntry, ClaimedEvent,
+    Commit, CreditLedger, Delivery, EntryQuery, EventQuery, EventRange, EventStore, EventSummary,
+    Inspect, KnownFailure, LedgerTerms, LoadRequest, Maintain, Operate, Order, Outbox, Paused,
+    Receipt, ReceivedEvent, Records, Settled, Stats, Store, StoredEvent, TicketNews, TicketQuery,
     TicketSweep, Usage, UsageQuery,
 };
 use stripe_billing_core::ticket::Ticket;
@@ -247,6 +247,10 @@ impl<S: Store> Inspect for FaultyStore<S> {
         self.call("stored_events", self.inner.stored_events(range)).await
     }
 
+    async fn count_replayable(&self, range: &EventRange) -> Result<u64, StoreError> {
+        self.call("count_replayable", self.inner.count_replayable(range)).await
+    }
+
     async fn tickets(&self, query: &TicketQuery) -> Result<Vec<Ticket>, StoreError> {
         self.call("tickets", self.inner.tickets(query)).await
     }
@@ -257,6 +261,10 @@ impl<S: Store> Inspect for FaultyStore<S> {
 
     async fn stats(&self, now: DateTime<Utc>) -> Result<Stats, StoreError> {
         self.call("stats", self.inner.stats(now)).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.call("backlog", self.inner.backlog()).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -400,6 +408,8 @@ mod tests {
             store.notices(&tenant, &[], at(0)).await.is_err(),
             store.events_by_id("evt_1").await.is_err(),
             store.stored_events(&range).await.is_err(),
+            store.count_replayable(&range).await.is_err(),
+            store.backlog().await.is_err(),
             store.tickets(&TicketQuery::default()).await.is_err(),
             store.audit(&AuditQuery::default()).await.is_err(),
             store.operate(&ordering(Verb::Pause, "req_1", 0)).await.is_err(),
@@ -408,12 +418,14 @@ mod tests {
             store.prune(at(0), 1).await.is_err(),
             store.erase(&key).await.is_err(),
         ];
-        assert_eq!(failed, [true; 11]);
+        assert_eq!(failed, [true; 13]);
         let methods = [
             "subject",
             "notices",
             "events_by_id",
             "stored_events",
+            "count_replayable",
+            "backlog",
             "tickets",
             "audit",
             "operate",

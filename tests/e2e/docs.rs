@@ -65,5 +65,17 @@ fn rules_and_dashboard_name_only_metrics_that_there_are() {
     }
     let board = include_str!("../../docs/monitoring/dashboard.json");
     let board: serde_json::Value = serde_json::from_str(board).expect("JSON");
-    assert!(board["panels"].as_array().is_some_and(|panels| panels.len() >= 15));
+    let panels = board["panels"].as_array().expect("panels");
+    assert!(panels.len() >= 15);
+    let (mut ids, mut taken) = (BTreeSet::new(), BTreeSet::new());
+    for panel in panels {
+        assert!(ids.insert(panel["id"].as_i64()), "{}: its id is another's", panel["title"]);
+        let place = |side: &str| panel["gridPos"][side].as_i64().expect("a place");
+        for x in place("x")..place("x") + place("w") {
+            for y in place("y")..place("y") + place("h") {
+                let is_free = x < 24 && taken.insert((x, y));
+                assert!(is_free, "{} lies on another panel", panel["title"]);
+            }
+        }
+    }
 }

@@ -75,7 +75,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 mod tests {
     use axum::body::{Body, to_bytes};
     use axum::http::{Request, StatusCode};
-    use stripe_billing_core::Clock;
+    use chrono::TimeDelta;
+    use std::sync::Arc;
+    use stripe_billing_core::ledger::{Command, Grant, LedgerKey};
+    use stripe_billing_core::queue::ClaimRequest;
+    use stripe_billing_core::store::EventStore;
+    use stripe_billing_core::{Clock, ManualClock};
     use stripe_billing_testing::event::{EventBuilder, sign_header};
     use tower::ServiceExt;
 
@@ -91,6 +96,7 @@ mod tests {
     #[tokio::test]
     async fn what_happened_can_be_scraped() {
         let handle = record().unwrap();
+        let render = handle.clone();
         let billing = billing().unwrap();
         let app = app(&billing, handle);
         let now = stripe_billing_core::SystemClock.now().timestamp();
@@ -122,5 +128,55 @@ mod tests {
             assert!(text.lines().any(|known| known == line), "{line} is not in\n{text}");
         }
         assert!(!text.contains("evt_1") && !text.contains("whsec"), "{text}");
+        what_only_the_store_knows(&render).await;
+    }
+
+    /// On a clock that is set by hand: what waits, what runs out, and what the ledger wrote.
+    async fn what_only_the_store_knows(render: &PrometheusHandle) {
+        let has = |line: &str| {
+            let text = render.render();
+            assert!(text.lines().any(|known| known == line), "{line} is not in\n{text}");
+        };
+        let clock = Arc::new(ManualClock::new(stripe_billing_core::SystemClock.now()));
+        let store = MemoryStore::new();
+        let billing = Billing::builder(store.clone())
+            .catalog(Catalog::default())
+            .webhook_secrets(["whsec_demo"])
+            .clock(Arc::clone(&clock))
+            .build()
+            .unwrap();
+        let key = LedgerKey::new("acme", "credits");
+        billing.ledger_execute(&key, Command::Grant(Grant::new("g", 100))).await.unwrap();
+        for (id, minutes) in [("r1", 1), ("r2", 60)] {
+            let ttl = TimeDelta::minutes(minutes);
+            let reserve = Command::Reserve { id: id.to_owned(), amount: 10, ttl };
+            billing.ledger_execute(&key, reserve).await.unwrap();
+        }
+        let now = clock.now().timestamp();
+        let body = EventBuilder::new("invoice.paid").id("evt_2").created(now).build();
+        billing.receive(&sign_header(&body, "whsec_demo", now), body).await.unwrap();
+        let (lease, now) = (TimeDelta::seconds(120), clock.now());
+        let gone = ClaimRequest { worker: "gone".to_owned(), limit: 1, lease, now };
+        assert_eq!(store.claim(&gone).await.unwrap().len(), 1);
+        billing.observe().await.unwrap();
+        has("stripe_billing_inbox_waiting{status=\"processing\",type=\"invoice.paid\"} 1");
+        has("stripe_billing_reservations_open 2");
+
+        clock.advance(TimeDelta::seconds(121));
+        billing.process_due().await.unwrap();
+        billing.observe().await.unwrap();
+        for line in [
+            "stripe_billing_inbox_waiting{status=\"processing\",type=\"invoice.paid\"} 0",
+            "stripe_billing_lease_expired_total{queue=\"events\"} 1",
+            "stripe_billing_queue_paused 0",
+            "stripe_billing_tickets_open{kind=\"dead_event\"} 0",
+            "stripe_billing_ledger_entries_total{kind=\"reserve\"} 2",
+            "stripe_billing_ledger_entries_total{kind=\"release_timeout\"} 1",
+            "stripe_billing_reservations_expired_total 1",
+            "stripe_billing_reservations_open 1",
+            "stripe_billing_debt_accounts 0",
+        ] {
+            has(line);
+        }
     }
 }

@@ -6,26 +6,12 @@ use chrono::TimeDelta;
 use serde::Serialize;
 use serde_json::{Value, json};
 use stripe_billing_core::Billing;
-use stripe_billing_core::store::{AuditQuery, EventQuery, TicketQuery};
+use stripe_billing_core::store::{AuditQuery, EVENT_STATUSES, EventQuery, TicketQuery};
 use stripe_billing_core::ticket::TicketStatus;
 
 use super::query::Params;
 use super::{Routed, answer};
 use crate::problem::Problem;
-
-/// Where an event can stand.
-const EVENT_STATUSES: [&str; 10] = [
-    "received",
-    "processing",
-    "retry_wait",
-    "deferred",
-    "parked",
-    "processed",
-    "ignored",
-    "dead",
-    "resolved",
-    "dismissed",
-];
 
 pub(super) async fn events(State(billing): State<Billing>, uri: Uri) -> Routed {
     let params = Params::read(&uri, &["status", "type", "customer", "ticket", "limit", "after"])?;

@@ -223,7 +223,8 @@ fn own_request(billing: &Billing) -> String {
     format!("replay {} {} {number}", std::process::id(), now.timestamp_micros())
 }
 
-/// A dry run unless it is said. A real one without a request id is a request of its own.
+/// A dry run unless it is said. A real one without a request id is a request of its own; where its
+/// limit ended it, `next` is what another is `from`.
 pub(super) async fn replay(
     State(billing): State<Billing>,
     Extension(operator): Extension<Operator>,
@@ -242,12 +243,15 @@ pub(super) async fn replay(
     if wanted.dry_run {
         let replayed = billing.try_replay(&range).await;
         let replayed = replayed.map_err(|error| Problem::from(&error))?;
-        return Ok(answer(&json!({ "requeued": 0, "events": replayed.events })));
+        return Ok(answer(&json!({
+            "requeued": 0, "matching": replayed.matching, "next": null, "events": replayed.events,
+        })));
     }
     let request = wanted.request_id.unwrap_or_else(|| own_request(&billing));
     let verb = Verb::Replay { range };
     let carried = order(&billing, &operator, verb, &request, wanted.reason.as_deref()).await?;
     Ok(answer(&json!({
-        "requeued": carried.changed, "repeated": carried.repeated, "events": [],
+        "requeued": carried.changed, "repeated": carried.repeated, "next": carried.next,
+        "events": [],
     })))
 }

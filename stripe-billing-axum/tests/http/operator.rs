@@ -444,11 +444,20 @@ async fn a_replay_is_dry_unless_it_is_said_and_an_erased_customer_has_nothing_to
         .await;
     let dry = app.operate("/events/replay", &json!({"customer": "cus_1"})).await;
     assert_eq!((dry.status.as_u16(), &dry.body["requeued"]), (200, &json!(0)));
+    assert_eq!((&dry.body["matching"], &dry.body["next"]), (&json!(2), &Value::Null));
     let outcomes: Vec<&Value> =
         dry.body["events"].as_array().unwrap().iter().map(|event| &event["changes"]).collect();
     assert_eq!(outcomes, [&json!([]), &json!([])], "today's code decides alike");
     let real = json!({"customer": "cus_1", "dry_run": false});
-    assert_eq!(app.operate("/events/replay", &real).await.body["requeued"], 2);
+    let one = json!({"customer": "cus_1", "dry_run": false, "limit": 1});
+    let first = app.operate("/events/replay", &one).await;
+    let next = &first.body["next"];
+    assert_eq!((&first.body["requeued"], next.is_i64()), (&json!(1), true), "more match");
+    let rest = json!({"customer": "cus_1", "dry_run": false, "from": next});
+    let rest = app.operate("/events/replay", &rest).await;
+    assert_eq!((&rest.body["requeued"], &rest.body["next"]), (&json!(1), &Value::Null));
+    let many = json!({"dry_run": false, "limit": 10_001});
+    assert_eq!(app.operate("/events/replay", &many).await.status.as_u16(), 400);
     assert_eq!(customer(&app, "cus_1").await["access"], true);
     let erased = app.operate("/customers/cus_1/erase", &json!({})).await;
     assert_eq!((erased.status.as_u16(), &erased.body["events"]), (200, &json!(2)));

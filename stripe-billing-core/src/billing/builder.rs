@@ -313,6 +313,7 @@ impl BillingBuilder {
                 flights: flight::Flights::default(),
                 breaker: Mutex::default(),
                 untold: Mutex::default(),
+                waiting: Mutex::default(),
                 paused: Mutex::default(),
                 has_tickets: AtomicBool::new(true),
                 #[cfg(feature = "tokio")]

@@ -73,6 +73,7 @@ impl Billing {
         claimed: &ClaimedEntry,
         known: &[Subject],
     ) -> Result<Delivery, StoreError> {
+        observe::lease_expired("messages", claimed.crashes);
         if claimed.crashes >= MAX_MESSAGE_CRASHES {
             let message = format!("the lease ran out {} times without a result", claimed.crashes);
             let failure = Failure::new(ErrorClass::Poison, "lease_lost", message);

@@ -20,6 +20,8 @@ mod lookup;
 mod observe;
 mod operate;
 mod orders;
+#[cfg(feature = "tokio")]
+mod paced;
 mod process;
 mod read;
 mod ready;
@@ -31,6 +33,7 @@ mod told_credits;
 #[cfg(feature = "tokio")]
 mod worker;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -59,6 +62,8 @@ pub use dunning::{DunningCase, DunningFigures, DunningPage};
 pub use hold::Hold;
 pub use intake::{Accepted, ReceiveError};
 pub use orders::OrderError;
+#[cfg(feature = "tokio")]
+pub use paced::{Replay, ReplayProgress, ReplayRun};
 pub use process::Report;
 pub use ready::{Check, Readiness};
 pub use reconcile::{LedgerDifference, ReconcileError, Reconciliation};
@@ -113,6 +118,8 @@ struct Inner {
     breaker: Mutex<Breaker>,
     /// The last turn of the breaker while nobody has been told of it.
     untold: Mutex<Option<failure::Turned>>,
+    /// Statuses and types for which a gauge is set.
+    waiting: Mutex<BTreeSet<(String, String)>>,
     /// When operators' pause was last read, and whether there was one.
     paused: Mutex<Option<(DateTime<Utc>, bool)>>,
     /// Whether there may be open tickets of failures.

@@ -1,5 +1,7 @@
 //! Names of metrics, in one place. Labels never hold ids, secrets or personal data.
 
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -7,22 +9,8 @@ use chrono::{DateTime, Utc};
 use super::Billing;
 use crate::error::StoreError;
 use crate::queue::ErrorClass;
-use crate::store::Stats;
-
-/// Every status that a gauge is set for, so that one that no event has any more goes back to nothing.
-const EVENT_STATUSES: [&str; 10] = [
-    "received",
-    "processing",
-    "retry_wait",
-    "deferred",
-    "parked",
-    "processed",
-    "ignored",
-    "dead",
-    "resolved",
-    "dismissed",
-];
-const OUTBOX_STATUSES: [&str; 6] = ["pending", "sending", "done", "dropped", "dead", "shadow"];
+use crate::store::{Backlog, EVENT_STATUSES, OPEN_STATUSES, OUTBOX_STATUSES, Stats};
+use crate::ticket::TicketKind;
 
 /// Deliveries by result: `stored`, `duplicate`, `rejected`, `unavailable`.
 pub(super) fn received(result: &'static str, took: Duration) {
@@ -44,6 +32,14 @@ pub(super) fn processed(outcome: &'static str, took: Duration) {
 /// How long an event waited between arrival and claim.
 pub(super) fn waited(seconds: f64) {
     metrics::histogram!("stripe_billing_queue_wait_seconds").record(seconds);
+}
+
+/// Events or messages that were claimed although their lease has run out before, under whoever
+/// had it.
+pub(super) fn lease_expired(queue: &'static str, crashes: u32) {
+    if crashes > 0 {
+        metrics::counter!("stripe_billing_lease_expired_total", "queue" => queue).increment(1);
+    }
 }
 
 /// Subjects that moved between load and commit.
@@ -111,19 +107,60 @@ fn queues(stats: &Stats) {
     metrics::gauge!("stripe_billing_queue_age_seconds").set(stats.queue_age_seconds);
 }
 
+/// What was there before and is not any more goes back to nothing.
+fn waiting(backlog: &Backlog, told: &mut BTreeSet<(String, String)>) {
+    let mut now = BTreeSet::new();
+    for (status, types) in &backlog.events {
+        for (event_type, count) in types {
+            inbox_waiting(status, event_type, *count);
+            now.insert((status.clone(), event_type.clone()));
+        }
+    }
+    for (status, event_type) in told.difference(&now) {
+        inbox_waiting(status, event_type, 0);
+    }
+    *told = now;
+    for kind in TicketKind::ALL {
+        let open = backlog.tickets.get(kind.as_str()).copied().unwrap_or(0);
+        metrics::gauge!("stripe_billing_tickets_open", "kind" => kind.as_str()).set(open as f64);
+    }
+    metrics::gauge!("stripe_billing_reservations_open").set(backlog.reservations as f64);
+    metrics::gauge!("stripe_billing_debt_accounts").set(backlog.debtors as f64);
+}
+
+/// Events that are not done, by status and type.
+fn inbox_waiting(status: &str, event_type: &str, count: u64) {
+    let known = OPEN_STATUSES.into_iter().find(|known| *known == status).unwrap_or("other");
+    let event_type = event_type.to_owned();
+    metrics::gauge!("stripe_billing_inbox_waiting", "status" => known, "type" => event_type)
+        .set(count as f64);
+}
+
 impl Billing {
-    /// Sets the gauges of what only the store knows: events and messages by status, and the age of
-    /// the queue. Call it before metrics are read, or every some seconds; it costs what
-    /// [`stats`](crate::store::Inspect::stats) costs.
+    /// Sets the gauges of what only the store knows: events and messages by status, what waits by
+    /// type, the age of the queue, open tickets, reservations and accounts in debt; and whether this
+    /// process pauses its queue. Call it before metrics are read, or every some seconds; it costs
+    /// what [`stats`](crate::store::Inspect::stats) and [`backlog`](crate::store::Inspect::backlog)
+    /// cost, whose counts end somewhere.
     ///
     /// # Errors
     /// When the store cannot be reached; that is counted, too.
     pub async fn observe(&self) -> Result<Stats, StoreError> {
-        let stats = self.inner.store.stats(self.inner.clock.now()).await;
-        match &stats {
-            Ok(stats) => queues(stats),
+        queue_paused(self.breaker().paused_since().is_some());
+        let seen = self.figures().await;
+        match &seen {
+            Ok((stats, backlog)) => {
+                queues(stats);
+                let told = &self.inner.waiting;
+                waiting(backlog, &mut told.lock().unwrap_or_else(PoisonError::into_inner));
+            }
             Err(_) => store_failed(),
         }
-        stats
+        seen.map(|(stats, _)| stats)
+    }
+
+    async fn figures(&self) -> Result<(Stats, Backlog), StoreError> {
+        let stats = self.inner.store.stats(self.inner.clock.now()).await?;
+        Ok((stats, self.inner.store.backlog().await?))
     }
 }

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 
 use super::Billing;
 use crate::error::{ErrorKind, StoreError};
-use crate::store::{Carried, Order, Paused, Verb};
+use crate::store::{Carried, EventRange, Order, Paused, Verb};
 
 /// How long a pause may go unnoticed by another process.
 const PAUSE_SEEN: TimeDelta = TimeDelta::seconds(1);
@@ -25,6 +25,9 @@ pub enum OrderError {
     /// The reason is longer than 1,000 bytes.
     #[error("the reason must have at most 1,000 bytes")]
     LongReason,
+    /// A replay of more events than one command takes.
+    #[error("a replay takes up to 10,000 events; what is left is another command's")]
+    TooMany,
     /// There is no such event.
     #[error("there is no such event")]
     Unknown,
@@ -82,6 +85,9 @@ impl Billing {
         }
         if reason.is_some_and(|reason| reason.len() > 1_000) {
             return Err(OrderError::LongReason);
+        }
+        if matches!(&verb, Verb::Replay { range } if range.limit > EventRange::MAX) {
+            return Err(OrderError::TooMany);
         }
         let order = Order {
             request: request.to_owned(),

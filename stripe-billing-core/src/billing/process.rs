@@ -146,6 +146,7 @@ impl Billing {
                 break;
             }
             let waited = now - work.claimed.event.received_at;
+            observe::lease_expired("events", work.claimed.crashes);
             observe::waited(waited.num_milliseconds().max(0) as f64 / 1_000.0);
             let started = Instant::now();
             match self.process(work, &mut known).await {

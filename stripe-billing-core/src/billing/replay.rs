@@ -10,10 +10,16 @@ use crate::queue::Lease;
 use crate::state::{ObjectRef, Record};
 use crate::store::{ClaimedEvent, EventRange, ReceivedEvent, StoredEvent};
 
+/// Events with their payloads that are in memory at once.
+const PAGE: u32 = 100;
+
 /// What a replay would do.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Replayed {
+    /// How many events a replay would make due, counted to 100,000: those of the range that are at
+    /// rest and have a payload, whatever the range's limit.
+    pub matching: u64,
     /// What each event would change.
     pub events: Vec<ReplayedEvent>,
 }
@@ -53,15 +59,27 @@ impl Billing {
     /// it writes nothing. [`Verb::Replay`](crate::store::Verb::Replay) does it for real: through the
     /// same rules as any delivery, so that it never takes state back, and tells nothing twice.
     ///
-    /// Takes up to 10,000 events of the range, decides on each apart, against the state as it is, and
-    /// asks Stripe nothing.
+    /// Takes up to 10,000 events of the range, in pages of a hundred, decides on each apart, against
+    /// the state as it is, and asks Stripe nothing.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn try_replay(&self, range: &EventRange) -> Result<Replayed, StoreError> {
-        let mut replayed = Replayed::default();
-        for stored in self.inner.store.stored_events(range).await? {
-            replayed.events.push(self.try_out(stored).await?);
+        let counted = EventRange { limit: u32::MAX, ..range.clone() };
+        let matching = self.inner.store.count_replayable(&counted).await?;
+        let mut replayed = Replayed { matching, events: Vec::new() };
+        let (mut from, mut left) = (range.from, range.limit.min(EventRange::MAX));
+        while left > 0 {
+            let limit = left.min(PAGE);
+            let page = EventRange { from, limit, ..range.clone() };
+            let events = self.inner.store.stored_events(&page).await?;
+            let read = u32::try_from(events.len()).unwrap_or(limit);
+            let Some(last) = events.last() else { break };
+            from = Some(last.summary.seq.saturating_add(1));
+            for stored in events {
+                replayed.events.push(self.try_out(stored).await?);
+            }
+            left = if read < limit { 0 } else { left - limit };
         }
         Ok(replayed)
     }

@@ -5,52 +5,52 @@ use serde::{Deserialize, Serialize};
 
 use super::hold::Allocation;
 use super::lot::{Bucket, LotId};
+use crate::ticket::words;
 
-/// What an entry records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum EntryKind {
-    /// Credits came in.
-    Grant,
-    /// Credits carried over by a renewal.
-    Rollover,
-    /// Credits given back because called-back money came back to us.
-    Restore,
-    /// Credits spent at once.
-    Spend,
-    /// Credits spent for a reservation that had run out, whatever the balance.
-    ForcedSpend,
-    /// Credits set aside.
-    Reserve,
-    /// A reservation got more time.
-    Extend,
-    /// A reservation was spent, in part or whole; the rest went back.
-    Capture,
-    /// A reservation was given back.
-    Release,
-    /// A reservation ran out and went back.
-    ReleaseTimeout,
-    /// Credits ran out, or were ended.
-    Expire,
-    /// Credits repaid debt; the balance does not change.
-    Settle,
-    /// Credits taken back with the money that paid for them.
-    Clawback,
-    /// Credits of a disputed payment put out of reach.
-    Freeze,
-    /// Frozen credits set free.
-    Unfreeze,
-    /// Debt forgiven by an operator.
-    Forgive,
-    /// Credits taken by an operator.
-    Adjust,
-    /// An earlier spend undone.
-    Reversal,
-    /// The overdraft limit changed.
-    Overdraft,
-    /// Balance and lots were set to what the entries make of them.
-    Repair,
+words! {
+    /// What an entry records.
+    EntryKind {
+        /// Credits came in.
+        Grant = "grant",
+        /// Credits carried over by a renewal.
+        Rollover = "rollover",
+        /// Credits given back because called-back money came back to us.
+        Restore = "restore",
+        /// Credits spent at once.
+        Spend = "spend",
+        /// Credits spent for a reservation that had run out, whatever the balance.
+        ForcedSpend = "forced_spend",
+        /// Credits set aside.
+        Reserve = "reserve",
+        /// A reservation got more time.
+        Extend = "extend",
+        /// A reservation was spent, in part or whole; the rest went back.
+        Capture = "capture",
+        /// A reservation was given back.
+        Release = "release",
+        /// A reservation ran out and went back.
+        ReleaseTimeout = "release_timeout",
+        /// Credits ran out, or were ended.
+        Expire = "expire",
+        /// Credits repaid debt; the balance does not change.
+        Settle = "settle",
+        /// Credits taken back with the money that paid for them.
+        Clawback = "clawback",
+        /// Credits of a disputed payment put out of reach.
+        Freeze = "freeze",
+        /// Frozen credits set free.
+        Unfreeze = "unfreeze",
+        /// Debt forgiven by an operator.
+        Forgive = "forgive",
+        /// Credits taken by an operator.
+        Adjust = "adjust",
+        /// An earlier spend undone.
+        Reversal = "reversal",
+        /// The overdraft limit changed.
+        Overdraft = "overdraft",
+        /// Balance and lots were set to what the entries make of them.
+        Repair = "repair",
+    }
 }
 
 impl EntryKind {

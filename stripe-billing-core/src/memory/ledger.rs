@@ -11,7 +11,7 @@ use crate::ledger::{
 use crate::notice::{Notice, credits_subject};
 use crate::store::{
     AuditLine, CreditLedger, EntryPage, EntryQuery, LedgerPosting, LedgerTerms, Usage, UsageQuery,
-    usage_of,
+    count_entries, usage_of,
 };
 
 #[async_trait]
@@ -92,6 +92,8 @@ impl CreditLedger for MemoryStore {
         for account in ledger.accounts() {
             let done = rolled_up.entry(account.key.clone()).or_default();
             let step = (account.balance.seq - *done).clamp(0, left);
+            let added = |entry: &&Entry| (*done + 1..=*done + step).contains(&entry.seq);
+            count_entries(ledger.entries(&account.key).iter().filter(added));
             *done += step;
             left -= step;
         }

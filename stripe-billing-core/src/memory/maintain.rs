@@ -18,6 +18,14 @@ impl EventRange {
     }
 }
 
+impl EventRow {
+    /// Whether a replay may take it.
+    pub(super) fn rests(&self) -> bool {
+        let at_rest = ["processed", "ignored", "parked", "dead", "resolved", "dismissed"];
+        at_rest.contains(&self.queue.status) && !self.event.payload.is_empty()
+    }
+}
+
 #[async_trait]
 impl Maintain for MemoryStore {
     async fn prune(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {

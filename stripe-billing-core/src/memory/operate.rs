@@ -7,8 +7,8 @@ use crate::error::StoreError;
 use crate::keys::{SubjectKey, Tenant};
 use crate::state::{ObjectKind, ObjectRef};
 use crate::store::{
-    Attempt, AuditLine, Carried, EventRange, KnownFailure, Operate, Order, Paused, TicketNews,
-    TicketSweep, Verb,
+    Attempt, AuditLine, Carried, EventRange, KnownFailure, OPEN_STATUSES, Operate, Order, Paused,
+    TicketNews, TicketSweep, Verb,
 };
 use crate::ticket::{Ticket, TicketStatus};
 
@@ -80,8 +80,8 @@ impl Operate for MemoryStore {
                 *tenant == ticket.subject.tenant && key.as_ref() == Some(&ticket.key)
             };
             let fails = |row: &EventRow| {
-                let open = ["received", "processing", "retry_wait", "deferred", "parked", "dead"];
-                open.contains(&row.queue.status) && same(&row.event.key.tenant, &row.ticket)
+                OPEN_STATUSES.contains(&row.queue.status)
+                    && same(&row.event.key.tenant, &row.ticket)
             };
             let is_open = inner.events.values().any(fails)
                 || inner.outbox.values().any(|row| {
@@ -161,8 +161,9 @@ impl Inner {
                 self.change_event(*seq, order)
             }
             Verb::Replay { range } => {
-                let changed = self.requeue(range, order.now);
-                self.change_queue(order, changed, None, Some(format!("{changed} due again")))
+                let (changed, next) = self.requeue(range, order.now);
+                let after = Some(format!("{changed} due again"));
+                Carried { next, ..self.change_queue(order, changed, None, after) }
             }
             Verb::Redeliver { key } => {
                 let chosen = self.outbox.values_mut().filter(|row| {
@@ -200,11 +201,11 @@ impl Inner {
     ) -> Carried {
         let subject = SubjectKey { tenant: Tenant::default(), id: "queue".to_owned() };
         self.log_order(order, subject, order.queue(), before.clone(), after.clone());
-        Carried { changed, before, after, repeated: false }
+        Carried::new(changed, before, after)
     }
 
     fn change_ticket(&mut self, number: i64, status: TicketStatus, order: &Order) -> Carried {
-        let nothing = Carried { changed: 0, before: None, after: None, repeated: false };
+        let nothing = Carried::new(0, None, None);
         let Some(row) = self.tickets.get_mut(&number) else { return nothing };
         let before = row.ticket.status;
         (row.ticket.status, row.ticket.updated_at) = (status, order.now);
@@ -213,11 +214,11 @@ impl Inner {
         let object = ObjectRef { kind: ObjectKind::Ticket, id: row.ticket.key.clone() };
         let [before, after] = [before, status].map(|status| Some(status.as_str().to_owned()));
         self.log_order(order, subject, object, before.clone(), after.clone());
-        Carried { changed: 1, before, after, repeated: false }
+        Carried::new(1, before, after)
     }
 
     fn change_event(&mut self, seq: i64, order: &Order) -> Carried {
-        let nothing = Carried { changed: 0, before: None, after: None, repeated: false };
+        let nothing = Carried::new(0, None, None);
         let Some(row) = self.events.get_mut(&seq) else { return nothing };
         let before = row.queue.status.to_owned();
         let Some(after) = order.verb.leads_to(&before) else {
@@ -225,15 +226,13 @@ impl Inner {
         };
         let due = (after == "received").then_some(order.now);
         row.queue.rest(after, due);
-        // Whoever holds the lease has lost it.
-        row.queue.epoch += 1;
         let key = row.event.key.clone();
         let id = row.subject.clone().unwrap_or_else(|| key.id.clone());
         let subject = SubjectKey { tenant: key.tenant, id };
         let object = ObjectRef { kind: ObjectKind::Event, id: key.id };
         let (before, after) = (Some(before), Some(after.to_owned()));
         self.log_order(order, subject, object, before.clone(), after.clone());
-        Carried { changed: 1, before, after, repeated: false }
+        Carried::new(1, before, after)
     }
 
     fn log_order(
@@ -249,19 +248,18 @@ impl Inner {
         self.audit.push(AuditLine { seq, at: order.now, subject, entry });
     }
 
-    fn requeue(&mut self, range: &EventRange, now: DateTime<Utc>) -> u64 {
-        let at_rest = ["processed", "ignored", "parked", "dead", "resolved", "dismissed"];
-        let rests =
-            |row: &EventRow| at_rest.contains(&row.queue.status) && !row.event.payload.is_empty();
-        let limit = usize::try_from(range.limit.min(10_000)).unwrap_or(10_000);
+    /// How many it was, and where the next replay goes on if the limit ended this one.
+    fn requeue(&mut self, range: &EventRange, now: DateTime<Utc>) -> (u64, Option<i64>) {
+        let limit = usize::try_from(range.limit.min(EventRange::MAX)).unwrap_or(usize::MAX);
         let chosen =
-            self.events.iter_mut().filter(|(seq, row)| rests(row) && range.holds(**seq, row));
-        let mut count = 0;
-        for (_, row) in chosen.take(limit) {
+            self.events.iter_mut().filter(|(seq, row)| row.rests() && range.holds(**seq, row));
+        let (mut count, mut last) = (0, None);
+        for (seq, row) in chosen.take(limit) {
             row.queue.begin("received", now);
             row.reason = None;
-            count += 1;
+            (count, last) = (count + 1, Some(*seq));
         }
-        count
+        let is_full = count >= u64::from(range.limit.min(EventRange::MAX));
+        (count, last.filter(|_| is_full).map(|last| last + 1))
     }
 }

@@ -6,12 +6,13 @@ use chrono::{DateTime, Utc};
 use super::{EventRow, MemoryStore, OutboxRow};
 use crate::error::StoreError;
 use crate::keys::{AccountKey, SubjectKey, Tenant};
+use crate::ledger::Account;
 use crate::state::Subject;
 use crate::store::{
-    AuditLine, AuditQuery, EventQuery, EventRange, EventSummary, Inspect, Records, Stats,
-    StoredEvent, TicketQuery,
+    AuditLine, AuditQuery, Backlog, EventQuery, EventRange, EventSummary, Inspect, OPEN_STATUSES,
+    Records, Stats, StoredEvent, TicketQuery,
 };
-use crate::ticket::Ticket;
+use crate::ticket::{Ticket, TicketStatus};
 
 #[async_trait]
 impl Inspect for MemoryStore {
@@ -81,9 +82,16 @@ impl Inspect for MemoryStore {
         Ok(same.map(|(seq, row)| row.stored(*seq)).collect())
     }
 
+    async fn count_replayable(&self, range: &EventRange) -> Result<u64, StoreError> {
+        let inner = self.lock();
+        let limit = usize::try_from(range.limit.min(100_000)).unwrap_or(100_000);
+        let rests = |(seq, row): &(&i64, &EventRow)| row.rests() && range.holds(**seq, row);
+        Ok(inner.events.iter().filter(rests).take(limit).count() as u64)
+    }
+
     async fn stored_events(&self, range: &EventRange) -> Result<Vec<StoredEvent>, StoreError> {
         let inner = self.lock();
-        let limit = usize::try_from(range.limit.min(10_000)).unwrap_or(10_000);
+        let limit = usize::try_from(range.limit.min(EventRange::MAX)).unwrap_or(usize::MAX);
         let chosen = inner.events.iter().filter(|(seq, row)| range.holds(**seq, row)).take(limit);
         Ok(chosen.map(|(seq, row)| row.stored(*seq)).collect())
     }
@@ -126,6 +134,27 @@ impl Inspect for MemoryStore {
         let age = oldest.map_or(0, |due| (now - due).num_milliseconds());
         stats.queue_age_seconds = age as f64 / 1_000.0;
         Ok(stats)
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        let inner = self.lock();
+        let mut backlog = Backlog::default();
+        let max = Backlog::MAX as usize;
+        let open = |row: &&EventRow| OPEN_STATUSES.contains(&row.queue.status);
+        for row in inner.events.values().filter(open).take(max) {
+            let types = backlog.events.entry(row.queue.status.to_owned()).or_default();
+            *types.entry(row.event.event_type.clone()).or_default() += 1;
+        }
+        let tickets = inner.tickets.values().map(|row| &row.ticket);
+        for ticket in tickets.filter(|one| one.status != TicketStatus::Resolved).take(max) {
+            *backlog.tickets.entry(ticket.kind.as_str().to_owned()).or_default() += 1;
+        }
+        let accounts = || inner.ledger.accounts();
+        let reservations = accounts().flat_map(Account::open_reservations).take(max);
+        backlog.reservations = reservations.count() as u64;
+        let debtors = accounts().filter(|account| account.balance.debt > 0).take(max);
+        backlog.debtors = debtors.count() as u64;
+        Ok(backlog)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -56,6 +56,10 @@ pub trait Inspect: fmt::Debug + Send + Sync + 'static {
     /// Events with their payloads, the oldest first, for a replay.
     async fn stored_events(&self, range: &EventRange) -> Result<Vec<StoredEvent>, StoreError>;
 
+    /// How many events of a range a replay would make due now, counted up to its limit, and to
+    /// 100,000.
+    async fn count_replayable(&self, range: &EventRange) -> Result<u64, StoreError>;
+
     /// Tickets, the newest first.
     async fn tickets(&self, query: &TicketQuery) -> Result<Vec<Ticket>, StoreError>;
 
@@ -64,6 +68,9 @@ pub trait Inspect: fmt::Debug + Send + Sync + 'static {
 
     /// Counts and ages of both queues.
     async fn stats(&self, now: DateTime<Utc>) -> Result<Stats, StoreError>;
+
+    /// What waits, by what it is: for gauges, so that each count ends at 10,000.
+    async fn backlog(&self) -> Result<Backlog, StoreError>;
 
     /// Whether the store can be reached.
     async fn ping(&self) -> Result<(), StoreError>;
@@ -108,6 +115,11 @@ pub struct EventRange {
     pub ticket: Option<String>,
     /// At most so many, up to 10,000.
     pub limit: u32,
+}
+
+impl EventRange {
+    /// Events that one command reads or replays at most.
+    pub const MAX: u32 = 10_000;
 }
 
 /// An event as it is stored.
@@ -224,6 +236,46 @@ pub struct EventSummary {
     /// Paths of values in it that were not believed, separated by blanks.
     pub anomalies: Option<String>,
 }
+
+/// What waits for work or for a human. Each count ends at 10,000: the events at so many in all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Backlog {
+    /// Events that are not done, by status and type.
+    pub events: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Tickets that are not resolved, by kind.
+    pub tickets: BTreeMap<String, u64>,
+    /// Reservations of credits that are neither captured nor released.
+    pub reservations: u64,
+    /// Ledger accounts in debt.
+    pub debtors: u64,
+}
+
+impl Backlog {
+    /// Where each count ends.
+    pub const MAX: u64 = 10_000;
+}
+
+/// Where an event can stand: every value of [`EventSummary::status`].
+pub const EVENT_STATUSES: [&str; 10] = [
+    "received",
+    "processing",
+    "retry_wait",
+    "deferred",
+    "parked",
+    "processed",
+    "ignored",
+    "dead",
+    "resolved",
+    "dismissed",
+];
+
+/// Where a message can stand.
+pub const OUTBOX_STATUSES: [&str; 6] = ["pending", "sending", "done", "dropped", "dead", "shadow"];
+
+/// The statuses of events that are not done: they wait, are under way, or are dead.
+pub const OPEN_STATUSES: [&str; 6] =
+    ["received", "processing", "retry_wait", "deferred", "parked", "dead"];
 
 /// Both queues in figures.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

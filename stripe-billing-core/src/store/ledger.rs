@@ -52,7 +52,7 @@ pub struct LedgerTerms {
 /// 8. What an operator did writes a line of the audit log with it (`Outcome::audit`), about the same
 ///    subject.
 /// 9. `roll_up` adds entries to the usage figures, each once, a bounded number per call, and says how
-///    many; after it has said 0 the figures are complete. `rebuild_usage` forgets an account's figures,
+///    many; after it has said 0 the figures are complete. What it added is counted ([`count_entries`]). `rebuild_usage` forgets an account's figures,
 ///    to be made anew by `roll_up`.
 /// 10. The postings of a commit ([`crate::changes::Effects::postings`]) are executed in its transaction,
 ///    in their order. One that is refused is skipped, and logged.
@@ -182,6 +182,22 @@ pub struct Usage {
     pub credits: i64,
     /// How many times.
     pub count: i64,
+}
+
+/// Counts entries by kind, for metrics: a store calls it with what `roll_up` has added, so that each
+/// entry is counted once, by one node, and off the way of who spends.
+pub fn count_entries<'a>(entries: impl IntoIterator<Item = &'a Entry>) {
+    let mut kinds = BTreeMap::new();
+    for entry in entries {
+        *kinds.entry(entry.kind).or_insert(0_u64) += 1;
+    }
+    for (kind, count) in kinds {
+        metrics::counter!("stripe_billing_ledger_entries_total", "kind" => kind.as_str())
+            .increment(count);
+        if kind == EntryKind::ReleaseTimeout {
+            metrics::counter!("stripe_billing_reservations_expired_total").increment(count);
+        }
+    }
 }
 
 /// Adds up what entries used, by day, feature and member: what `roll_up` of a store writes.

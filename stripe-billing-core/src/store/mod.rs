@@ -19,12 +19,13 @@ use crate::state::{ObjectRef, Subject};
 use crate::webhook::EventKind;
 
 pub use inspect::{
-    AuditLine, AuditQuery, EventQuery, EventRange, EventSummary, Inspect, Maintain, Records, Stats,
-    StoredEvent, TicketQuery,
+    AuditLine, AuditQuery, Backlog, EVENT_STATUSES, EventQuery, EventRange, EventSummary, Inspect,
+    Maintain, OPEN_STATUSES, OUTBOX_STATUSES, Records, Stats, StoredEvent, TicketQuery,
 };
 
 pub use ledger::{
-    CreditLedger, EntryPage, EntryQuery, LedgerPosting, LedgerTerms, Usage, UsageQuery, usage_of,
+    CreditLedger, EntryPage, EntryQuery, LedgerPosting, LedgerTerms, Usage, UsageQuery,
+    count_entries, usage_of,
 };
 
 pub use operate::{

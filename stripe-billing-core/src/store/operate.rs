@@ -19,7 +19,8 @@ use crate::ticket::{Ticket, TicketStatus};
 ///    with another verb it fails with [`StoreError::key_reused`].
 /// 2. A ticket comes to the status that is ordered, whatever it was. An event is resolved or dismissed while it is at rest or waits, never while it is processed;
 ///    releasing a lease makes the event due at once, and its holder can settle it no more. Where the
-///    event's status does not allow a verb nothing changes, and `after` is `None`.
+///    event's status does not allow a verb nothing changes, and `after` is `None`. A replay that its limit ends says from where
+///    the next goes on, whatever became of its events meanwhile.
 /// 3. While the queue is paused `paused` says by whom. Pausing a paused queue keeps who did it first.
 /// 4. `known_failure` finds the newest ticket whose key is the one asked for, or that key followed by
 ///    `@` and a date, and counts the failure tickets that were opened since a time. `ticket` finds the
@@ -143,7 +144,8 @@ pub enum Verb {
         /// Its place in the inbox.
         seq: i64,
     },
-    /// Events are decided on once more.
+    /// Events are decided on once more: those of the range that are at rest and have a payload, up
+    /// to its limit. [`Billing::replay`](crate::Billing::replay) does it in batches, with a pace.
     Replay {
         /// Which.
         range: EventRange,
@@ -215,6 +217,16 @@ pub struct Carried {
     /// Whether it was carried out before, by an earlier request with this id.
     #[serde(default)]
     pub repeated: bool,
+    /// Of a replay that its limit ended: the place from which the next one goes on.
+    #[serde(default)]
+    pub next: Option<i64>,
+}
+
+impl Carried {
+    /// An order that came to this, for the first time.
+    pub fn new(changed: u64, before: Option<String>, after: Option<String>) -> Self {
+        Self { changed, before, after, repeated: false, next: None }
+    }
 }
 
 /// Who paused the queue.

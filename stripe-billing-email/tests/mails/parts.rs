@@ -76,31 +76,6 @@ pub(crate) fn agree(mail: &Mail) {
     }
 }
 
-const KINDS: [NoticeKind; 22] = [
-    NoticeKind::Receipt,
-    NoticeKind::PaymentFailed,
-    NoticeKind::PaymentReminder,
-    NoticeKind::PaymentFinalNotice,
-    NoticeKind::PaymentRecovered,
-    NoticeKind::ActionRequired,
-    NoticeKind::Refund,
-    NoticeKind::DisputeOpened,
-    NoticeKind::DisputeWon,
-    NoticeKind::DisputeLost,
-    NoticeKind::SubscriptionCanceled,
-    NoticeKind::TrialEnding,
-    NoticeKind::CardExpiring,
-    NoticeKind::PlanChanged,
-    NoticeKind::RenewalUpcoming,
-    NoticeKind::CreditsGranted,
-    NoticeKind::CreditsLow,
-    NoticeKind::CreditsExpiring,
-    NoticeKind::TicketOpened,
-    NoticeKind::DisputeDeadline,
-    NoticeKind::EventDead,
-    NoticeKind::FraudWarning,
-];
-
 /// Checking a configuration renders every mail; once is enough.
 fn notifier() -> &'static (EmailNotifier, Mailbox) {
     static KEPT: OnceLock<(EmailNotifier, Mailbox)> = OnceLock::new();
@@ -130,7 +105,7 @@ async fn written(kind: NoticeKind, details: NoticeDetails) -> Mail {
 
 #[tokio::test]
 async fn both_parts_carry_the_same_figures_and_links_in_every_language_whatever_is_known() {
-    for kind in KINDS {
+    for kind in EmailNotifier::KINDS {
         for language in Language::ALL {
             let locales = vec![language.tag().to_owned()];
             let mut known = details();

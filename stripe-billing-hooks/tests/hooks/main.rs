@@ -5,3 +5,4 @@ mod configuration;
 mod outbox;
 mod receiver;
 mod signature;
+mod tls;

@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::QueryResult;
-use stripe_billing_core::store::{EventQuery, EventRange, EventSummary, Stats, StoredEvent};
+use stripe_billing_core::store::{
+    Backlog, EventQuery, EventRange, EventSummary, Stats, StoredEvent,
+};
 use stripe_billing_core::{EventKey, StoreError};
 
 use super::{Filter, MAX_PAGE, by_status_or_type};
@@ -12,8 +14,6 @@ use crate::dialect::Dialect;
 use crate::inbox;
 use crate::sql::{EVENT_BODY, EVENT_SUMMARY};
 
-/// Events with their payloads that are read at once at most.
-pub(crate) const MAX_RANGE: u32 = 10_000;
 /// Where [`EVENT_BODY`] begins.
 const BODY: usize = 18;
 
@@ -54,7 +54,7 @@ pub(crate) async fn stored_events(
         "SELECT {EVENT_SUMMARY}, {EVENT_BODY} FROM {{p}}events{}{order} LIMIT ?",
         filter.conditions
     ));
-    let rows = db.query(db.reader(), sql, filter.limited(asked.limit, MAX_RANGE)).await?;
+    let rows = db.query(db.reader(), sql, filter.limited(asked.limit, EventRange::MAX)).await?;
     rows.iter().map(stored).collect()
 }
 
@@ -123,4 +123,25 @@ pub(crate) async fn stats(db: &Db, now: DateTime<Utc>) -> Result<Stats, StoreErr
         }
     }
     Ok(stats)
+}
+
+/// One statement.
+pub(crate) async fn backlog(db: &Db) -> Result<Backlog, StoreError> {
+    let mut backlog = Backlog::default();
+    for row in &db.query(db.reader(), db.sql.backlog.as_str(), Vec::new()).await? {
+        let (what, status): (String, String) = (column(row, 0)?, column(row, 1)?);
+        let kind: String = column(row, 2)?;
+        let count = u64::try_from(column::<i64>(row, 3)?).map_err(corrupt)?;
+        match what.as_str() {
+            "events" => {
+                backlog.events.entry(status).or_default().insert(kind, count);
+            }
+            "tickets" => {
+                backlog.tickets.insert(kind, count);
+            }
+            "reservations" => backlog.reservations = count,
+            _ => backlog.debtors = count,
+        }
+    }
+    Ok(backlog)
 }

@@ -9,7 +9,7 @@ use sea_orm::Value;
 use crate::db;
 use crate::dialect::Dialect;
 
-pub(crate) use events::{MAX_RANGE, events, events_by_id, range, stats, stored_events};
+pub(crate) use events::{backlog, events, events_by_id, range, stats, stored_events};
 pub(crate) use operators::{AFTER_TICKET, TICKET, audit, notices, ticket, tickets};
 pub(crate) use subjects::{subject, subjects_of};
 

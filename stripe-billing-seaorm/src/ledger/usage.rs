@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate};
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use stripe_billing_core::StoreError;
 use stripe_billing_core::ledger::{Entry, LedgerKey};
-use stripe_billing_core::store::{Usage, UsageQuery, usage_of};
+use stripe_billing_core::store::{Usage, UsageQuery, count_entries, usage_of};
 
 use super::row;
 use crate::classify::corrupt;
@@ -74,6 +74,7 @@ async fn roll_account(db: &Db, account: &Behind, limit: u32) -> Result<u32, Stor
         let entries = entries(db, db.writer(), account.id, rolled, step).await?;
         let Some(last) = entries.last().map(|entry| entry.seq) else { break };
         if add(db, account.id, rolled, last, &entries).await? {
+            count_entries(&entries);
             added += u32::try_from(entries.len()).unwrap_or(step);
             rolled = last;
         } else {

@@ -121,6 +121,33 @@ pub async fn operate_a_replay_takes_a_range(fixture: &Fixture) {
     }
 }
 
+/// A replay that its limit ends says where the next goes on, and is answered alike once more; what
+/// it takes is what was counted.
+pub async fn operate_a_replay_goes_on_where_its_limit_ended_it(fixture: &Fixture) {
+    let (store, other) = (fixture.node().as_ref(), fixture.other().as_ref());
+    in_every_status(store).await;
+    let of_all = stored(store, &everything()).await;
+    let seqs: Vec<i64> = of_all.iter().map(|event| event.summary.seq).collect();
+    let count = async |range: EventRange| other.count_replayable(&range).await.expect("count");
+    assert_eq!(count(everything()).await, 4, "evt_leased and evt_retry are not at rest");
+    assert_eq!(count(EventRange { limit: 3, ..everything() }).await, 3);
+    assert_eq!(count(EventRange { subject: Some("cus_2".to_owned()), ..everything() }).await, 2);
+    assert_eq!(count(EventRange { from: Some(seqs[3]), ..everything() }).await, 1);
+
+    let batch = async |store: &dyn Store, from: Option<i64>| {
+        let range = EventRange { from, limit: 3, ..everything() };
+        let order = ordering(Verb::Replay { range }, &format!("r@{from:?}"), 20);
+        let carried = store.operate(&order).await.expect("operate");
+        (carried.changed, carried.next, carried.repeated)
+    };
+    let goes_on = Some(seqs[2] + 1);
+    assert_eq!(batch(store, None).await, (3, goes_on, false));
+    assert_eq!(batch(other, None).await, (3, goes_on, true));
+    assert_eq!(batch(other, goes_on).await, (1, None, false));
+    assert_eq!(batch(store, goes_on).await, (1, None, true));
+    assert_eq!(count(everything()).await, 0, "what is due already does not rest");
+}
+
 /// Payloads of processed and ignored events that are older are emptied, the oldest first and no more
 /// than asked for; ids, statuses and all else stay, and nothing without a payload is processed again.
 pub async fn maintain_prune_empties_old_payloads(fixture: &Fixture) {

@@ -25,6 +25,7 @@
 //! that nothing happened; the suite then asks again.
 
 pub mod adopt;
+pub mod backlog;
 pub mod cache;
 pub mod calls;
 pub mod claim;
@@ -268,6 +269,10 @@ macro_rules! store_conformance {
                 inspect_ping_answers,
                 inspect_a_subject_is_found_by_all_of_its_names,
             ];
+            backlog: [
+                inspect_backlog_counts_what_waits,
+                inspect_backlog_counts_reservations_and_debt,
+            ];
             notices: [
                 inspect_notices_are_counted_by_kind,
             ];
@@ -276,6 +281,7 @@ macro_rules! store_conformance {
                 inspect_events_are_found_by_their_id,
                 operate_a_replay_makes_due_what_is_at_rest,
                 operate_a_replay_takes_a_range,
+                operate_a_replay_goes_on_where_its_limit_ended_it,
                 maintain_prune_empties_old_payloads,
                 maintain_prune_finds_what_came_to_rest_late,
                 maintain_prune_removes_old_attempts,

@@ -13,11 +13,11 @@ use stripe_billing_core::ledger::{
 use stripe_billing_core::queue::{ClaimRequest, Lease};
 use stripe_billing_core::state::Subject;
 use stripe_billing_core::store::{
-    Attempt, AuditLine, AuditQuery, Call, CallStore, Carried, ClaimedEntry, ClaimedEvent, Commit,
-    CreditLedger, Delivery, EntryQuery, EventQuery, EventRange, EventStore, EventSummary, Inspect,
-    KnownFailure, LedgerTerms, LoadRequest, Maintain, Operate, Order, Outbox, Paused, Receipt,
-    ReceivedEvent, Records, Settled, Stats, StoredEvent, TicketNews, TicketQuery, TicketSweep,
-    Usage, UsageQuery,
+    Attempt, AuditLine, AuditQuery, Backlog, Call, CallStore, Carried, ClaimedEntry, ClaimedEvent,
+    Commit, CreditLedger, Delivery, EntryQuery, EventQuery, EventRange, EventStore, EventSummary,
+    Inspect, KnownFailure, LedgerTerms, LoadRequest, Maintain, Operate, Order, Outbox, Paused,
+    Receipt, ReceivedEvent, Records, Settled, Stats, StoredEvent, TicketNews, TicketQuery,
+    TicketSweep, Usage, UsageQuery,
 };
 use stripe_billing_core::ticket::Ticket;
 use stripe_billing_core::{AccountKey, StoreError, SubjectKey, Tenant};
@@ -298,6 +298,10 @@ impl Inspect for Counted {
         self.store.stored_events(range).await
     }
 
+    async fn count_replayable(&self, range: &EventRange) -> Result<u64, StoreError> {
+        self.store.count_replayable(range).await
+    }
+
     async fn tickets(&self, query: &TicketQuery) -> Result<Vec<Ticket>, StoreError> {
         self.store.tickets(query).await
     }
@@ -308,6 +312,10 @@ impl Inspect for Counted {
 
     async fn stats(&self, now: DateTime<Utc>) -> Result<Stats, StoreError> {
         self.store.stats(now).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.store.backlog().await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -174,7 +174,8 @@ CREATE TABLE IF NOT EXISTS {p}credit_accounts (
     next_due_at BIGINT,
     rolled_seq BIGINT NOT NULL DEFAULT 0,
     UNIQUE KEY {p}credit_accounts_key (stripe_account, account, livemode, unit),
-    KEY {p}credit_accounts_due (next_due_at)
+    KEY {p}credit_accounts_due (next_due_at),
+    KEY {p}credit_accounts_debt (debt)
 ) {table};
 CREATE TABLE IF NOT EXISTS {p}credit_lots (
     account_id BIGINT NOT NULL,
@@ -241,7 +242,8 @@ CREATE TABLE IF NOT EXISTS {p}credit_reservations (
     is_open BOOLEAN NOT NULL,
     body LONGTEXT NOT NULL,
     PRIMARY KEY (account_id, id),
-    KEY {p}credit_reservations_open (account_id, is_open)
+    KEY {p}credit_reservations_open (account_id, is_open),
+    KEY {p}credit_reservations_state (is_open)
 ) {table};
 CREATE TABLE IF NOT EXISTS {p}credit_freezes (
     account_id BIGINT NOT NULL,

@@ -178,6 +178,7 @@ CREATE TABLE IF NOT EXISTS {p}credit_accounts (
     UNIQUE (stripe_account, account, livemode, unit)
 ) WITH (fillfactor = 50);
 CREATE INDEX IF NOT EXISTS {p}credit_accounts_due ON {p}credit_accounts (next_due_at) WHERE next_due_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS {p}credit_accounts_debt ON {p}credit_accounts (id) WHERE debt > 0;
 CREATE TABLE IF NOT EXISTS {p}credit_lots (
     account_id BIGINT NOT NULL,
     id BIGINT NOT NULL,
