@@ -16,7 +16,7 @@ use crate::dialect::{Dialect, repeated};
 const MAX_NAMED: usize = 4_096;
 
 /// One statement, so that versions and records are of one instant. Each part is a lookup of its own
-/// in an index, so that none of it grows with a subject's history.
+/// in an index, so that none of it grows with a subject's history; no record is read twice.
 pub(crate) async fn load(db: &Db, request: &LoadRequest) -> Result<Vec<Subject>, StoreError> {
     let ids: BTreeSet<&str> = request.ids.iter().map(String::as_str).collect();
     let named: BTreeSet<&ObjectRef> = request.objects.iter().collect();
@@ -99,7 +99,7 @@ fn with_arrays(
              FROM unnest($4::text[], $5::text[]) AS o(kind, id) CROSS JOIN LATERAL \
              (SELECT r.subject, r.body FROM {p}records r \
              WHERE r.stripe_account = $1 AND r.livemode = $2 AND r.subject = ANY($3) \
-             AND r.kind = o.kind AND r.id = o.id OFFSET 0) AS n",
+             AND r.kind = o.kind AND r.id = o.id AND NOT r.is_current OFFSET 0) AS n",
         );
         values.push(array::texts(named.iter().map(|object| object.kind.as_str())));
         values.push(array::texts(named.iter().map(|object| object.id.as_str())));
@@ -136,7 +136,8 @@ fn with_lists(
     if dialect == Dialect::Mysql {
         sql.push_str(&format!(
             " UNION ALL SELECT subject, 0, NULL, body FROM {{p}}records FORCE INDEX (PRIMARY) \
-             WHERE stripe_account = ? AND livemode = ? AND subject IN ({list}) AND ({})",
+             WHERE stripe_account = ? AND livemode = ? AND subject IN ({list}) AND ({}) \
+             AND is_current = 0",
             repeated("(kind = ? AND id = ?)", " OR ", places)
         ));
         values.extend(scope);
@@ -147,7 +148,7 @@ fn with_lists(
             " UNION ALL SELECT r.subject, 0, NULL, r.body \
              FROM (VALUES {}) AS o CROSS JOIN {{p}}records AS r \
              WHERE r.stripe_account = ? AND r.livemode = ? AND r.subject IN ({list}) \
-             AND r.kind = o.column1 AND r.id = o.column2",
+             AND r.kind = o.column1 AND r.id = o.column2 AND NOT r.is_current",
             repeated("(?, ?)", ", ", places)
         ));
         values.extend(objects);

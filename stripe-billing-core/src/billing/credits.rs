@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use futures_util::stream::{self, StreamExt as _};
 use serde::Serialize;
 
 use super::{Billing, Report, observe};
@@ -18,6 +19,8 @@ use crate::store::{EntryQuery, LedgerTerms, Usage, UsageQuery};
 const PAGE: u32 = 5_000;
 /// How many accounts are swept at once.
 const SWEPT: u32 = 100;
+/// Accounts that are swept at the same time: a store may write them together.
+const SWEEPERS: usize = 16;
 
 /// The proof of a ledger: every balance recomputed from its entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -211,8 +214,14 @@ impl Billing {
     /// Books what came due in accounts that nobody uses, and keeps usage figures up to date.
     pub(super) async fn keep_ledger(&self) -> Result<Report, StoreError> {
         let mut report = Report::default();
-        for key in self.inner.store.due(self.inner.clock.now(), SWEPT).await? {
-            match self.ledger_execute(&key, Command::Sweep).await {
+        let due = self.inner.store.due(self.inner.clock.now(), SWEPT).await?;
+        let sweeps = due.into_iter().map(async |key| {
+            let swept = self.ledger_execute(&key, Command::Sweep).await;
+            (key, swept)
+        });
+        let mut sweeps = stream::iter(sweeps).buffer_unordered(SWEEPERS);
+        while let Some((key, swept)) = sweeps.next().await {
+            match swept {
                 Ok(_) => report.swept += 1,
                 Err(CreditError::Store(error)) => return Err(error),
                 Err(error) => tracing::error!(account = %key.owner, "it was not swept: {error}"),

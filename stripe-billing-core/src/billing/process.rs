@@ -78,8 +78,8 @@ impl Report {
 }
 
 impl Billing {
-    /// Processes everything that is due, events and then the facts that follow from them, and
-    /// returns when nothing is left. For cron, serverless and tests; safe to run anywhere, at any
+    /// Processes everything that is due, events and then the facts that follow from them, sweeps the
+    /// ledger accounts in which something came due, and returns when nothing is left. For cron, serverless and tests; safe to run anywhere, at any
     /// time, beside workers.
     ///
     /// # Errors
@@ -90,7 +90,10 @@ impl Billing {
             let mut round = self.process_batch().await?;
             round.add(self.dispatch_batch().await?);
             if round.is_empty() {
-                report.add(self.keep_ledger().await?);
+                // What that makes of balances may be told.
+                round = self.keep_ledger().await?;
+            }
+            if round.is_empty() {
                 report.closed += self.keep_tickets(false).await?;
                 return Ok(report);
             }

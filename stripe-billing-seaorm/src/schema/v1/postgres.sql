@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS {p}subjects (
     account TEXT COLLATE "C",
     links TEXT NOT NULL,
     PRIMARY KEY (stripe_account, livemode, id)
-);
+) WITH (fillfactor = 80);
 CREATE INDEX IF NOT EXISTS {p}subjects_account ON {p}subjects (stripe_account, account) WHERE account IS NOT NULL;
 CREATE TABLE IF NOT EXISTS {p}records (
     stripe_account TEXT COLLATE "C" NOT NULL,
@@ -52,7 +52,7 @@ CREATE TABLE IF NOT EXISTS {p}records (
     is_current BOOLEAN NOT NULL,
     body TEXT NOT NULL,
     PRIMARY KEY (stripe_account, livemode, subject, kind, id)
-);
+) WITH (fillfactor = 80);
 CREATE INDEX IF NOT EXISTS {p}records_current ON {p}records (stripe_account, livemode, subject) WHERE is_current;
 CREATE TABLE IF NOT EXISTS {p}outbox (
     seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
