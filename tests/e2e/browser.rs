@@ -150,6 +150,14 @@ impl Browser {
         end.as_str().and_then(|end| end.parse().ok()).expect("a time")
     }
 
+    /// The credits to spend, as the page shows them.
+    async fn balance(&self) -> i64 {
+        self.wait("#balance[data-available]").await;
+        let shown = "return document.querySelector('#balance').dataset.available";
+        let shown = self.run(shown).await;
+        shown.as_str().and_then(|shown| shown.parse().ok()).expect("a number")
+    }
+
     async fn text(&self, selector: &str) -> String {
         self.wait(selector).await;
         let script = format!("return document.querySelector({selector:?}).innerText");
@@ -352,6 +360,40 @@ async fn a_visitor_sees_what_fails_recover_and_a_ticket_close() {
     // Operators were told once.
     browser.open(&format!("{}/inbox", server.url)).await;
     browser.wait("body.inbox").await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_visitor_spends_credits_gets_back_what_failed_and_buys_a_pack() {
+    let Some(browser) = Browser::start().await else {
+        return;
+    };
+    let server = Server::start(&[]).await;
+    browser.open(&server.url).await;
+    browser.click("button[data-price=price_pro_monthly]").await;
+    browser.click("form button").await;
+    browser.wait("#balance[data-available]:not([data-available='0'])").await;
+    let granted = browser.balance().await;
+
+    // What fails comes back, what succeeds is spent.
+    browser.click("#fail").await;
+    browser.wait("#entries li[data-kind=reserve]").await;
+    browser.wait("#entries li[data-kind=release]").await;
+    browser.wait(&format!("#balance[data-available='{granted}']")).await;
+    browser.picture("10-came-back").await;
+    browser.click("#work").await;
+    browser.wait("#entries li[data-kind=capture]").await;
+    let left = browser.balance().await;
+    assert!(left < granted, "{left} of {granted}");
+
+    // A pack is bought like a plan, and is there with the visitor.
+    browser.click("button[data-price=price_pack_500]").await;
+    browser.wait("input[name=card]").await;
+    browser.click("form button").await;
+    browser.wait(&format!("#balance[data-available='{}']", left + 500)).await;
+    browser.wait("#entries li[data-kind=grant]").await;
+    browser.picture("11-pack").await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
     browser.close().await;
 }

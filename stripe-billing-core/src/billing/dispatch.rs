@@ -36,7 +36,8 @@ impl Billing {
             match self.deliver(claimed, &known).await? {
                 Delivery::Done => done.push(claimed.lease.clone()),
                 failed => {
-                    self.settle_facts(std::slice::from_ref(&claimed.lease), &failed).await?;
+                    let lease = std::slice::from_ref(&claimed.lease);
+                    report.undelivered += self.settle_facts(lease, &failed).await?;
                 }
             }
             if since.elapsed() >= SETTLE_AFTER {

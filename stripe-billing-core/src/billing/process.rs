@@ -35,8 +35,10 @@ pub struct Report {
     pub deferred: u64,
     /// Events that failed for good.
     pub dead: u64,
-    /// Facts handed over.
+    /// Facts and notices handed over.
     pub delivered: u64,
+    /// Facts and notices that were not: no longer true, put off, or failed.
+    pub undelivered: u64,
     /// Ledger accounts in which something came due.
     pub swept: u64,
     /// Ledger entries that were added to the usage figures.
@@ -59,6 +61,7 @@ impl Report {
         self.deferred += other.deferred;
         self.dead += other.dead;
         self.delivered += other.delivered;
+        self.undelivered += other.undelivered;
         self.swept += other.swept;
         self.rolled_up += other.rolled_up;
         self.closed += other.closed;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests.
 
 mod aiosmtpd;
+mod crashes;
 mod golden;
 mod notice;
 mod parts;

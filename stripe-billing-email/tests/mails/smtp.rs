@@ -9,13 +9,13 @@ use stripe_billing_email::{EmailNotifier, EmailNotifierBuilder, TestMode};
 use crate::notice::{ADA, details, notice, receipt};
 use crate::scripted::{At, Scripted};
 
-fn to(server: &Scripted) -> EmailNotifierBuilder {
+pub(crate) fn to(server: &Scripted) -> EmailNotifierBuilder {
     EmailNotifier::smtp(server.url(), "Acme <billing@acme.test>")
         .operators("ops@acme.test")
         .timeout(Duration::from_secs(5))
 }
 
-fn header<'a>(mail: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn header<'a>(mail: &'a str, name: &str) -> Option<&'a str> {
     let (head, _) = mail.split_once("\n\n")?;
     head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }

@@ -20,9 +20,9 @@ use stripe_billing_testing::event::{
 
 use crate::parts::agree;
 
-const SECRET: &str = "whsec_mails";
+pub(crate) const SECRET: &str = "whsec_mails";
 
-fn catalog() -> Catalog {
+pub(crate) fn catalog() -> Catalog {
     let pro = Plan::new("pro").price(PlanPrice::new("price_pro").amount(1_500, "usd"));
     let team = Plan::new("team").price(PlanPrice::new("price_team"));
     Catalog::builder()
@@ -86,6 +86,15 @@ impl Stage {
     }
 }
 
+/// The events of a history; not every one begins with the customer.
+pub(crate) fn with_customer(history: History) -> Vec<Bytes> {
+    let newest = Shape::ALL.into_iter().next_back().unwrap();
+    let ada = CustomerObject::new("cus_1").name(Some("Ada")).metadata(&[(ACCOUNT_KEY, ACCOUNT)]);
+    let created = EventBuilder::new("customer.created").id("evt_customer").shape(newest);
+    let created = created.created(START - 1).object(ada.render(newest)).build();
+    [created].into_iter().chain(history(newest)).collect()
+}
+
 async fn played(history: History, mailbox: &Mailbox) -> (Billing, Arc<ManualClock>) {
     let notifier = EmailNotifier::in_memory(mailbox, "Acme <billing@acme.test>")
         .operators("ops@acme.test")
@@ -101,12 +110,7 @@ async fn played(history: History, mailbox: &Mailbox) -> (Billing, Arc<ManualCloc
         .build()
         .unwrap();
     let secret = WebhookSecret::new(SECRET).unwrap();
-    let newest = Shape::ALL.into_iter().next_back().unwrap();
-    // Not every history begins with the customer.
-    let ada = CustomerObject::new("cus_1").name(Some("Ada")).metadata(&[(ACCOUNT_KEY, ACCOUNT)]);
-    let created = EventBuilder::new("customer.created").id("evt_customer").shape(newest);
-    let created = created.created(START - 1).object(ada.render(newest)).build();
-    for body in [created].into_iter().chain(history(newest)) {
+    for body in with_customer(history) {
         let event: Value = serde_json::from_slice(&body).unwrap();
         let created = DateTime::from_timestamp(event["created"].as_i64().unwrap(), 0).unwrap();
         clock.set(created.max(clock.now()));
@@ -135,9 +139,7 @@ async fn credits_say_how_many_and_go_to_the_accounts_customer() {
     let gift = Command::Grant(Grant::new("bought elsewhere", 70).until(end));
     stage.billing.ledger_execute(&LedgerKey::new(ACCOUNT, "credits"), gift).await.unwrap();
     stage.clock.advance(TimeDelta::days(1));
-    // The sweep that finds it comes after what is told.
     assert_eq!(stage.billing.process_due().await.unwrap().swept, 1);
-    stage.billing.process_due().await.unwrap();
     let (expiring, customer) = stage.last("credits_expiring");
     assert!(
         expiring.contains("Of what you paid for, 70 credits expire on 9 January 2026."),

@@ -27,7 +27,7 @@ impl Moment {
     }
 }
 
-/// The script of a [`FaultyStore`]. Clones share it.
+/// The script of a [`FaultyStore`](super::FaultyStore). Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Faults(Arc<Mutex<Script>>);
 

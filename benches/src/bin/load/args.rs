@@ -3,7 +3,7 @@
 use crate::Outcome;
 
 pub(crate) const USAGE: &str = "\
-load intake|process|history|depth|ledger [options]
+load intake|process|history|depth|ledger|renewals [options]
 
   --database URL     postgres://user@host/postgres: a server in which databases are made and dropped
                      again, best one that nobody else uses; `sqlite` (the default): a new file
@@ -11,11 +11,13 @@ load intake|process|history|depth|ledger [options]
                      ledger: spends of each side, 20000)
   --connections N    intake: keep-alive connections that send (32);
                      ledger: clients at the same time (16; 32 on SQLite)
-  --workers N        process, history: workers (4, 1)
-  --batch N          process, history, depth: events that a worker takes at once (16)
+  --workers N        process, renewals, history: workers (4, 4, 1)
+  --batch N          process, renewals, history, depth: events that a worker takes at once (16)
   --sizes A,B,C      history: objects of a customer's past (10,1000,100000);
-                     depth: settled rows in the inbox (10000,10000000)
-  --runs N           runs of each side, in turns; the least of each counts (3; depth: 1)
+                     depth: settled rows in the inbox (10000,10000000);
+                     renewals: accounts (10000,100000)
+  --runs N           runs of each side, in turns; the least of each counts (3; depth,
+                     renewals: 1)
   --only ours|bare   leaves the other side out, for a profiler";
 
 /// What this process is.
@@ -26,24 +28,28 @@ pub(crate) enum Mode {
     History,
     Depth,
     Ledger,
+    Renewals,
     /// The children: what is measured.
     Serve,
     ServeBare,
     Work,
     WorkBare,
+    WorkCredits,
 }
 
 impl Mode {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Intake,
         Self::Process,
         Self::History,
         Self::Depth,
         Self::Ledger,
+        Self::Renewals,
         Self::Serve,
         Self::ServeBare,
         Self::Work,
         Self::WorkBare,
+        Self::WorkCredits,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -53,15 +59,20 @@ impl Mode {
             Self::History => "history",
             Self::Depth => "depth",
             Self::Ledger => "ledger",
+            Self::Renewals => "renewals",
             Self::Serve => "serve",
             Self::ServeBare => "serve-bare",
             Self::Work => "work",
             Self::WorkBare => "work-bare",
+            Self::WorkCredits => "work-credits",
         }
     }
 
     pub(crate) fn is_harness(self) -> bool {
-        matches!(self, Self::Intake | Self::Process | Self::History | Self::Depth | Self::Ledger)
+        !matches!(
+            self,
+            Self::Serve | Self::ServeBare | Self::Work | Self::WorkBare | Self::WorkCredits
+        )
     }
 }
 
@@ -97,9 +108,10 @@ impl Args {
             connections: if mode == Mode::Ledger { 16 } else { 32 },
             workers: if mode == Mode::History { 1 } else { 4 },
             batch: 16,
-            runs: if mode == Mode::Depth { 1 } else { 3 },
+            runs: if matches!(mode, Mode::Depth | Mode::Renewals) { 1 } else { 3 },
             sizes: match mode {
                 Mode::Depth => vec![10_000, 10_000_000],
+                Mode::Renewals => vec![10_000, 100_000],
                 _ => vec![10, 1_000, 100_000],
             },
             only: None,

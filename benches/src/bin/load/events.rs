@@ -4,7 +4,7 @@ use bytes::Bytes;
 use stripe_billing_core::webhook::{WebhookSecret, sign};
 use stripe_billing_core::{Clock, SystemClock};
 use stripe_billing_testing::event::histories::{
-    ACCOUNT, ACCOUNT_KEY, START, pack_by_card, renewal_recovers, sign_up,
+    ACCOUNT, ACCOUNT_KEY, START, pack_by_card, renewal_confirmed, renewal_recovers, sign_up,
 };
 use stripe_billing_testing::event::{EventBuilder, InvoiceObject, Shape, SubscriptionObject};
 
@@ -66,6 +66,32 @@ pub(crate) fn of_customer(text: &str, customer: usize) -> String {
     ["cus_", "sub_", "si_"].iter().fold(text.to_owned(), |text, prefix| {
         text.replace(&format!("\"{prefix}1\""), &format!("\"{prefix}{customer:03}\""))
     })
+}
+
+/// Events of one account in its first month: its subscription, and the invoice that was paid.
+pub(crate) const MONTH_ONE: [&str; 2] = ["customer.subscription.updated", "invoice.paid"];
+
+/// The first month of each account of the range.
+pub(crate) fn first_month(accounts: std::ops::Range<usize>) -> Outcome<Vec<Bytes>> {
+    let history = sign_up(Shape::New);
+    let of_type = |kind: &str| last_of(&history, kind);
+    let month = MONTH_ONE.into_iter().map(of_type).collect::<Outcome<Vec<_>>>()?;
+    accounts.flat_map(|account| month.iter().map(move |body| rename(body, account))).collect()
+}
+
+/// The renewal of each account of the range: the next invoice, paid.
+pub(crate) fn renewals(accounts: std::ops::Range<usize>) -> Outcome<Vec<Bytes>> {
+    let paid = last_of(&renewal_confirmed(Shape::New), "invoice.paid")?;
+    accounts.map(|account| rename(&paid, account)).collect()
+}
+
+fn last_of(history: &[Bytes], kind: &str) -> Outcome<Bytes> {
+    let kind = format!("\"type\":\"{kind}\"");
+    let is_one = |body: &&Bytes| {
+        let text = String::from_utf8_lossy(body).replace(": ", ":");
+        text.contains(&kind)
+    };
+    Ok(history.iter().rfind(is_one).ok_or("no such event")?.clone())
 }
 
 /// So many events of different ids, about 3 KB each: half subscriptions that were updated, half

@@ -16,6 +16,7 @@ mod history;
 mod intake;
 mod ledger;
 mod process;
+mod renewals;
 mod report;
 mod serve;
 mod work;
@@ -65,10 +66,11 @@ fn run(args: &Args) -> Outcome {
                 Mode::Intake => intake::run(&args).await,
                 Mode::Process => process::run(&args).await,
                 Mode::Ledger => ledger::run(&args).await,
+                Mode::Renewals => renewals::run(&args).await,
                 Mode::History | Mode::Depth => Ok(()),
                 Mode::Serve => serve::ours(&args).await,
                 Mode::ServeBare => serve::bare(&args).await,
-                Mode::Work => work::ours(&args).await,
+                Mode::Work | Mode::WorkCredits => work::ours(&args).await,
                 Mode::WorkBare => work::bare(&args).await,
             }
         })

@@ -15,16 +15,21 @@ use stripe_billing_core::{AccountKey, Billing, Clock, SystemClock};
 use stripe_billing_seaorm::SeaOrmStore;
 use tokio::net::TcpListener;
 
-use crate::args::Args;
+use crate::args::{Args, Mode};
 use crate::child::{orders, say};
-use crate::{Outcome, database, events};
+use crate::{Outcome, database, events, renewals};
 
 /// Billing as an app sets it up, on any store.
 pub(crate) fn billing(
     store: impl stripe_billing_core::store::Store,
     args: &Args,
 ) -> Outcome<Billing> {
-    let pro = Plan::new("pro").feature("export").price(PlanPrice::new("price_pro"));
+    let price = PlanPrice::new("price_pro");
+    let price = match args.mode {
+        Mode::WorkCredits => price.credits("credits", renewals::GRANTED),
+        _ => price,
+    };
+    let pro = Plan::new("pro").feature("export").price(price);
     Ok(Billing::builder(store)
         .catalog(Catalog::builder().plan(pro).build()?)
         .webhook_secrets([events::SECRET])
