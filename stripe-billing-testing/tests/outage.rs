@@ -21,18 +21,23 @@ fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(seconds, 0).expect("a time of the test")
 }
 
+/// Billing over a store that fails as it is told.
+fn billing(store: &MemoryStore, faults: &Faults, clock: &Arc<ManualClock>) -> Billing {
+    let plan = Plan::new("pro").price(PlanPrice::new("price_pro"));
+    Billing::builder(FaultyStore::new(store.clone(), faults))
+        .catalog(Catalog::builder().plan(plan).build().expect("the test's catalog"))
+        .webhook_secrets([SECRET])
+        .clock(Arc::clone(clock))
+        .build()
+        .expect("a good configuration")
+}
+
 #[tokio::test]
 async fn five_minutes_without_a_database_cost_no_attempt_and_no_event() {
     let faults = Faults::new();
     let store = MemoryStore::new();
     let clock = Arc::new(ManualClock::new(at(START)));
-    let plan = Plan::new("pro").price(PlanPrice::new("price_pro"));
-    let billing = Billing::builder(FaultyStore::new(store.clone(), &faults))
-        .catalog(Catalog::builder().plan(plan).build().expect("the test's catalog"))
-        .webhook_secrets([SECRET])
-        .clock(Arc::clone(&clock))
-        .build()
-        .expect("a good configuration");
+    let billing = billing(&store, &faults, &clock);
     let secret = WebhookSecret::new(SECRET).expect("not blank");
     for n in 0..EVENTS {
         let (customer, subscription) = (format!("cus_{n}"), format!("sub_{n}"));
@@ -85,13 +90,7 @@ async fn an_event_that_is_contended_for_ever_waits_longer_each_time_and_is_told(
     let faults = Faults::new();
     let store = MemoryStore::new();
     let clock = Arc::new(ManualClock::new(at(START)));
-    let plan = Plan::new("pro").price(PlanPrice::new("price_pro"));
-    let billing = Billing::builder(FaultyStore::new(store.clone(), &faults))
-        .catalog(Catalog::builder().plan(plan).build().expect("the test's catalog"))
-        .webhook_secrets([SECRET])
-        .clock(Arc::clone(&clock))
-        .build()
-        .expect("a good configuration");
+    let billing = billing(&store, &faults, &clock);
     let secret = WebhookSecret::new(SECRET).expect("not blank");
     let object = SubscriptionObject::new("sub_1", "cus_1").metadata(&[("account", "acme")]);
     let body = EventBuilder::new("customer.subscription.created")

@@ -22,6 +22,7 @@ use stripe_billing_email::{EmailNotifier, Language, Mailbox};
 use stripe_billing_seaorm::SeaOrmStore;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -39,6 +40,9 @@ fn main() -> Outcome {
 fn threaded() -> Outcome<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
+
+/// The longest that sending may take.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// This thread's CPU time, from `/proc` (Linux).
 fn cpu() -> Outcome<Duration> {
@@ -101,22 +105,29 @@ async fn render() -> Outcome {
     Ok(())
 }
 
+/// How many mails and connections the sink has taken.
+#[derive(Debug, Default)]
+struct Seen {
+    mails: watch::Sender<usize>,
+    connections: AtomicUsize,
+}
+
 /// A server that takes every mail and keeps none.
-async fn sink() -> Outcome<(u16, Arc<[AtomicUsize; 2]>)> {
+async fn sink() -> Outcome<(u16, Arc<Seen>)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let port = listener.local_addr()?.port();
-    let counts: Arc<[AtomicUsize; 2]> = Arc::default();
+    let counts: Arc<Seen> = Arc::default();
     let seen = Arc::clone(&counts);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            seen[1].fetch_add(1, Ordering::Relaxed);
+            seen.connections.fetch_add(1, Ordering::Relaxed);
             tokio::spawn(talk(stream, Arc::clone(&seen)));
         }
     });
     Ok((port, counts))
 }
 
-async fn talk(stream: TcpStream, counts: Arc<[AtomicUsize; 2]>) -> std::io::Result<()> {
+async fn talk(stream: TcpStream, seen: Arc<Seen>) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read);
@@ -130,7 +141,7 @@ async fn talk(stream: TcpStream, counts: Arc<[AtomicUsize; 2]>) -> std::io::Resu
         let answer: &[u8] = match (in_mail, line.as_slice()) {
             (true, b".\r\n") => {
                 in_mail = false;
-                counts[0].fetch_add(1, Ordering::Relaxed);
+                seen.mails.send_modify(|mails| *mails += 1);
                 b"250 taken\r\n"
             }
             (true, _) => continue,
@@ -217,15 +228,14 @@ async fn send(count: usize, url: &str) -> Outcome {
     std::fs::write("/proc/self/clear_refs", "5")?;
     let (before, started) = (resident("VmRSS")?, Instant::now());
     let workers = billing.spawn_workers();
-    while counts[0].load(Ordering::Relaxed) < due as usize {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        if started.elapsed() > Duration::from_secs(300) {
-            return Err(format!("only {} came", counts[0].load(Ordering::Relaxed)).into());
-        }
+    let mut mails = counts.mails.subscribe();
+    let all = mails.wait_for(|mails| *mails >= due as usize);
+    if tokio::time::timeout(PATIENCE, all).await.is_err() {
+        return Err(format!("only {} came", *counts.mails.borrow()).into());
     }
     let took = started.elapsed();
     workers.shutdown().await;
-    let (peak, connections) = (resident("VmHWM")?, counts[1].load(Ordering::Relaxed));
+    let (peak, connections) = (resident("VmHWM")?, counts.connections.load(Ordering::Relaxed));
     println!(
         "{due} mails in {:.1} s, {:.0} a second, over {connections} connections; resident {before} \
          kB before, {peak} kB at most",
