@@ -41,6 +41,23 @@ pub struct Changes {
     pub now: DateTime<Utc>,
 }
 
+impl Changes {
+    /// Whether they may be written together with those of other events: not where the ledger is
+    /// posted to, a ticket written, or state moved from one subject to another.
+    pub fn is_plain(&self) -> bool {
+        let Effects { outbox: _, shadow: _, tickets, audit: _, postings, ledger: _, failing } =
+            &self.effects;
+        postings.is_empty()
+            && tickets.is_empty()
+            && failing.is_none()
+            && !self.adopted.iter().any(|name| name.had_state)
+            && matches!(
+                self.settlement,
+                Settlement::Processed | Settlement::Ignored(_) | Settlement::Parked(_)
+            )
+    }
+}
+
 /// What follows from an event beside the state: written with it, or not at all.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[allow(clippy::exhaustive_structs)]

@@ -23,10 +23,10 @@ use crate::queue::{ClaimRequest, Lease};
 use crate::state::Subject;
 use crate::store::{
     Attempt, AuditLine, AuditQuery, Backlog, Call, CallStore, Carried, ClaimedEntry, ClaimedEvent,
-    Commit, CreditLedger, Delivery, EntryQuery, EventQuery, EventRange, EventStore, EventSummary,
-    Inspect, KnownFailure, LedgerTerms, LoadRequest, Maintain, Operate, Order, Outbox, Paused,
-    Receipt, ReceivedEvent, Records, Settled, Stats, StoredEvent, TicketNews, TicketQuery,
-    TicketSweep, Usage, UsageQuery,
+    Commit, CreditLedger, Decided, Delivery, EntryQuery, EventQuery, EventRange, EventStore,
+    EventSummary, Inspect, KnownFailure, LedgerTerms, LoadRequest, Maintain, Operate, Order,
+    Outbox, Paused, Receipt, ReceivedEvent, Records, Settled, Stats, StoredEvent, TicketNews,
+    TicketQuery, TicketSweep, Usage, UsageQuery,
 };
 use crate::ticket::Ticket;
 
@@ -54,6 +54,7 @@ forward!(EventStore {
     fn claim(request: &ClaimRequest) -> Result<Vec<ClaimedEvent>, StoreError>;
     fn load(request: &LoadRequest) -> Result<Vec<Subject>, StoreError>;
     fn commit(lease: &Lease, changes: &Changes) -> Result<Commit, StoreError>;
+    fn commit_all(decided: &[Decided<'_>]) -> Result<usize, StoreError>;
     fn settle(lease: &Lease, settled: &Settled) -> Result<bool, StoreError>;
     fn release_parked(catalog: &str, now: DateTime<Utc>) -> Result<u64, StoreError>;
 });

@@ -64,6 +64,9 @@ pub(crate) struct Sql {
     pub(crate) insert_events: String,
     #[cfg(feature = "postgres")]
     pub(crate) commit: [String; commit::SHAPES],
+    /// The decisions on several events.
+    #[cfg(feature = "postgres")]
+    pub(crate) commit_all: String,
     /// Reads an account of the ledger with what is open of it.
     pub(crate) credit_open: String,
     /// Reads all of an account.
@@ -223,6 +226,8 @@ impl Sql {
             )),
             #[cfg(feature = "postgres")]
             commit: std::array::from_fn(|shape| render(&commit::statement(shape))),
+            #[cfg(feature = "postgres")]
+            commit_all: render(&commit::statement_of_several()),
             credit_open: render(&ledger::load_statement(Scope::Open, 0)),
             credit_all: render(&ledger::load_statement(Scope::All, 0)),
             credit_lock: render(&ledger::lock_statement(dialect)),

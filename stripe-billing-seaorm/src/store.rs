@@ -9,9 +9,9 @@ use stripe_billing_core::queue::{ClaimRequest, Lease};
 use stripe_billing_core::state::Subject;
 use stripe_billing_core::store::{
     Attempt, AuditLine, AuditQuery, Backlog, Call, CallStore, Carried, ClaimedEntry, ClaimedEvent,
-    Commit, Delivery, EventQuery, EventRange, EventStore, EventSummary, Inspect, KnownFailure,
-    LoadRequest, Maintain, Operate, Order, Outbox, Paused, Receipt, ReceivedEvent, Records,
-    Settled, Stats, StoredEvent, TicketNews, TicketQuery, TicketSweep,
+    Commit, Decided, Delivery, EventQuery, EventRange, EventStore, EventSummary, Inspect,
+    KnownFailure, LoadRequest, Maintain, Operate, Order, Outbox, Paused, Receipt, ReceivedEvent,
+    Records, Settled, Stats, StoredEvent, TicketNews, TicketQuery, TicketSweep,
 };
 use stripe_billing_core::ticket::Ticket;
 use stripe_billing_core::{AccountKey, ErrorKind, StoreError, SubjectKey, Tenant};
@@ -100,6 +100,10 @@ impl EventStore for SeaOrmStore {
         let committed = commit::commit(&self.db, lease, changes).await;
         self.desks.forget(changes.effects.postings.iter().map(|posting| &posting.key));
         committed
+    }
+
+    async fn commit_all(&self, decided: &[Decided<'_>]) -> Result<usize, StoreError> {
+        commit::commit_all(&self.db, decided).await
     }
 
     async fn settle(&self, lease: &Lease, settled: &Settled) -> Result<bool, StoreError> {

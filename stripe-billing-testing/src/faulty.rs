@@ -15,10 +15,10 @@ use stripe_billing_core::queue::{ClaimRequest, Lease};
 use stripe_billing_core::state::Subject;
 use stripe_billing_core::store::{
     Attempt, AuditLine, AuditQuery, Backlog, Call, CallStore, Carried, ClaimedEntry, ClaimedEvent,
-    Commit, CreditLedger, Delivery, EntryQuery, EventQuery, EventRange, EventStore, EventSummary,
-    Inspect, KnownFailure, LedgerTerms, LoadRequest, Maintain, Operate, Order, Outbox, Paused,
-    Receipt, ReceivedEvent, Records, Settled, Stats, Store, StoredEvent, TicketNews, TicketQuery,
-    TicketSweep, Usage, UsageQuery,
+    Commit, CreditLedger, Decided, Delivery, EntryQuery, EventQuery, EventRange, EventStore,
+    EventSummary, Inspect, KnownFailure, LedgerTerms, LoadRequest, Maintain, Operate, Order,
+    Outbox, Paused, Receipt, ReceivedEvent, Records, Settled, Stats, Store, StoredEvent,
+    TicketNews, TicketQuery, TicketSweep, Usage, UsageQuery,
 };
 use stripe_billing_core::ticket::Ticket;
 use stripe_billing_core::{AccountKey, StoreError, SubjectKey, Tenant};
@@ -92,6 +92,16 @@ impl<S: Store> EventStore for FaultyStore<S> {
             }
         };
         self.call("commit", commit).await
+    }
+
+    async fn commit_all(&self, decided: &[Decided<'_>]) -> Result<usize, StoreError> {
+        let commit = async {
+            match self.faults.is_contended() {
+                true => Ok(0),
+                false => self.inner.commit_all(decided).await,
+            }
+        };
+        self.call("commit_all", commit).await
     }
 
     async fn settle(&self, lease: &Lease, settled: &Settled) -> Result<bool, StoreError> {

@@ -52,7 +52,7 @@ async fn five_minutes_without_a_database_cost_no_attempt_and_no_event() {
         billing.receive(&header, body).await.expect("it is stored");
     }
     // In the middle of the work the database goes away.
-    faults.script_method("commit", 100, Moment::Before);
+    faults.script_method("commit_all", 5, Moment::Before);
     assert!(billing.process_due().await.is_err());
     faults.go_down();
     for _ in 0..30 {

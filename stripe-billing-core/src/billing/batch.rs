@@ -13,6 +13,16 @@ pub(super) struct Work {
     pub(super) input: Input,
 }
 
+impl Work {
+    /// What happens to it, in traces.
+    pub(super) fn span(&self) -> tracing::Span {
+        let ClaimedEvent { event, attempts, .. } = &self.claimed;
+        tracing::info_span!(
+            "process", event = %event.key.id, kind = %event.event_type, attempt = attempts + 1,
+        )
+    }
+}
+
 /// What was read of an event.
 pub(super) enum Input {
     /// What it says, and what that adds.
@@ -58,7 +68,7 @@ impl Wanted {
 }
 
 impl Known {
-    pub(super) fn of(batch: &[Work]) -> Self {
+    pub(super) fn of<'a>(batch: impl Iterator<Item = &'a Work>) -> Self {
         let mut known = Self::default();
         for work in batch {
             if let Input::Read(read) = &work.input

@@ -53,7 +53,7 @@ impl Billing {
         family: &Family,
         changes: &mut Changes,
     ) -> Result<(), StoreError> {
-        if !self.has_fraud_rules() || !fraud::concerns(event_type, family, changes) {
+        if !self.is_judged(event_type, family, changes) {
             return Ok(());
         }
         let Some(account) = changes.account.clone() else { return Ok(()) };
@@ -72,6 +72,11 @@ impl Billing {
         changes.effects.tickets.extend(effects.tickets);
         changes.effects.audit.extend(effects.audit);
         Ok(())
+    }
+
+    /// Whether the rules against fraud have a say in a decision.
+    pub(super) fn is_judged(&self, event_type: &str, family: &Family, changes: &Changes) -> bool {
+        self.has_fraud_rules() && fraud::concerns(event_type, family, changes)
     }
 
     fn has_fraud_rules(&self) -> bool {

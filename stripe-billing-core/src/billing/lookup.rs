@@ -112,6 +112,16 @@ impl Billing {
         Ok(Some(whole))
     }
 
+    /// Whether Stripe may have to be asked about an event, or about a page of it that is not there.
+    pub(super) fn has_to_ask(&self, tenant: &Tenant, read: &Read, family: &Family) -> bool {
+        self.stripe_of(tenant).is_some()
+            && (read.live.is_some()
+                || cut_short(&read.event).is_some()
+                || family.tie(&read.patch).is_some()
+                || tells_of_money_back(read)
+                || customer_without_account(read, family).is_some())
+    }
+
     /// Adds what Stripe knows of the patch's object or of whose it is, where the events leave that
     /// open. What is read of Stripe was read after the family's version, which the commit holds.
     pub(super) async fn look_up(
@@ -153,18 +163,12 @@ impl Billing {
         read: &Read,
         family: &Family,
     ) -> Option<Patch> {
-        let linked = |patch: &Patch| patch.links.account().is_some();
-        let Patch { names, records, .. } = &read.patch;
-        let speaks_for_itself = matches!(records.first(), None | Some(Record::Customer(_)));
-        if speaks_for_itself || linked(&read.patch) || family.subject.links.account().is_some() {
-            return None;
-        }
-        let customer = names.iter().find(|name| name.anchor == Anchor::Customer)?;
+        let customer = customer_without_account(read, family)?;
         match found_object(stripe.retrieve_object(Resource::Customer, &customer.id).await) {
             Ok(object) => {
                 let Event { id, created, .. } = &read.event;
                 let event = Event::of_object(id, "customer.updated", *created, object?);
-                let patch = Patch::of(&event, self.inner.catalog.link()).filter(linked)?;
+                let patch = Patch::of(&event, self.inner.catalog.link()).filter(is_linked)?;
                 Some(Patch { records: Vec::new(), ..patch })
             }
             // The event waits for the link as it does without a client.
@@ -185,10 +189,7 @@ impl Billing {
         let Some(Record::Payment(arrived)) = read.patch.records.first() else {
             return Ok(Vec::new());
         };
-        let tells_of_money_back = !arrived.refunds.is_empty()
-            || !arrived.disputes.is_empty()
-            || !arrived.warnings.is_empty();
-        if !tells_of_money_back {
+        if !tells_of_money_back(read) {
             return Ok(Vec::new());
         }
         let link = self.inner.catalog.link();
@@ -215,6 +216,25 @@ impl Billing {
         }
         Ok(found)
     }
+}
+
+fn is_linked(patch: &Patch) -> bool {
+    patch.links.account().is_some()
+}
+
+/// The customer that an event names, where nobody has said whose it is.
+fn customer_without_account<'a>(read: &'a Read, family: &Family) -> Option<&'a Name> {
+    let Patch { names, records, .. } = &read.patch;
+    let speaks_for_itself = matches!(records.first(), None | Some(Record::Customer(_)));
+    if speaks_for_itself || is_linked(&read.patch) || family.subject.links.account().is_some() {
+        return None;
+    }
+    names.iter().find(|name| name.anchor == Anchor::Customer)
+}
+
+fn tells_of_money_back(read: &Read) -> bool {
+    matches!(read.patch.records.first(), Some(Record::Payment(arrived))
+        if !(arrived.refunds.is_empty() && arrived.disputes.is_empty() && arrived.warnings.is_empty()))
 }
 
 /// An object that is gone is no failure.

@@ -28,6 +28,7 @@ mod ready;
 mod reconcile;
 mod replay;
 mod retention;
+mod round;
 mod spend;
 mod told_credits;
 #[cfg(feature = "tokio")]

@@ -1,6 +1,5 @@
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
 
 use chrono::TimeDelta;
 use tracing::Instrument;
@@ -12,8 +11,8 @@ use crate::changes::{Changes, Effects, Settlement};
 use crate::decide::{Decision, Terms, decide, fact_differs};
 use crate::error::{ErrorKind, StoreError};
 use crate::keys::{AccountKey, Tenant};
-use crate::queue::{Admission, ClaimRequest, ErrorClass, Failure};
-use crate::state::Family;
+use crate::queue::{ErrorClass, Failure};
+use crate::state::{Family, Patch};
 use crate::store::{ClaimedEvent, Commit, Settled};
 
 /// Tries to commit on a version that keeps moving, before the event waits its turn again.
@@ -67,7 +66,7 @@ impl Report {
         self.closed += other.closed;
     }
 
-    fn count(&mut self, outcome: &'static str) {
+    pub(super) fn count(&mut self, outcome: &'static str) {
         match outcome {
             "processed" => self.processed += 1,
             "ignored" => self.ignored += 1,
@@ -113,86 +112,14 @@ impl Billing {
         self.inner.store.release_parked(self.inner.catalog.fingerprint(), now).await
     }
 
-    /// What may be claimed now: nothing while operators pause the queue, or most work fails.
-    async fn admitted(&self) -> Result<Option<ClaimRequest>, StoreError> {
-        if self.is_paused().await? {
-            return Ok(None);
-        }
-        let request = self.claim_request();
-        Ok(match self.breaker().admit(request.now) {
-            Admission::All => Some(request),
-            Admission::One => Some(ClaimRequest { limit: 1, ..request }),
-            Admission::Nothing => None,
-        })
-    }
-
-    pub(super) fn claim_request(&self) -> ClaimRequest {
-        ClaimRequest {
-            worker: self.inner.worker.clone(),
-            limit: self.inner.batch,
-            lease: self.inner.lease,
-            now: self.inner.clock.now(),
-        }
-    }
-
-    /// Claims a batch and processes it, one event after the other.
-    pub(super) async fn process_batch(&self) -> Result<Report, StoreError> {
-        let mut report = Report::default();
-        self.tell_turn().await;
-        let Some(request) = self.admitted().await? else { return Ok(report) };
-        let claimed = self.inner.store.claim(&request).await?;
-        let read = |claimed| Work { input: self.read(&claimed), claimed };
-        let batch: Vec<Work> = claimed.into_iter().map(read).collect();
-        let mut known = Known::of(&batch);
-        for (index, work) in batch.iter().enumerate() {
-            let now = self.inner.clock.now();
-            if now - request.now > request.lease / 2 {
-                // Whoever is slow does not hold the rest up, and loses no lease over it.
-                self.give_back(&batch[index..]).await;
-                break;
-            }
-            let waited = now - work.claimed.event.received_at;
-            observe::lease_expired("events", work.claimed.crashes);
-            observe::waited(waited.num_milliseconds().max(0) as f64 / 1_000.0);
-            let started = Instant::now();
-            match self.process(work, &mut known).await {
-                Ok(outcome) => {
-                    observe::processed(outcome, started.elapsed());
-                    report.count(outcome);
-                }
-                Err(error) => {
-                    self.give_back(&batch[index..]).await;
-                    return Err(error);
-                }
-            }
-        }
-        Ok(report)
-    }
-
-    /// Hands leases back when the store fails, so that nobody has to wait for them to run out and
-    /// no event is blamed. If that fails too, they do run out.
-    async fn give_back(&self, batch: &[Work]) {
-        let settled = Settled {
-            settlement: Settlement::Released,
-            subject: None,
-            effects: Effects::default(),
-            now: self.inner.clock.now(),
-        };
-        for work in batch {
-            if self.inner.store.settle(&work.claimed.lease, &settled).await.is_err() {
-                return;
-            }
-        }
-    }
-
     /// Processes one event, and says how it ended. An error is the store's and leaves the event
     /// leased.
-    async fn process(&self, work: &Work, known: &mut Known) -> Result<&'static str, StoreError> {
+    pub(super) async fn process(
+        &self,
+        work: &Work,
+        known: &mut Known,
+    ) -> Result<&'static str, StoreError> {
         let claimed = &work.claimed;
-        let event = &claimed.event;
-        let span = tracing::info_span!(
-            "process", event = %event.key.id, kind = %event.event_type, attempt = claimed.attempts + 1,
-        );
         async {
             let ended = self.decide_and_commit(work, known).await;
             let outcome = match ended {
@@ -211,7 +138,7 @@ impl Billing {
             self.succeeded(outcome).await?;
             Ok(outcome)
         }
-        .instrument(span)
+        .instrument(work.span())
         .await
     }
 
@@ -234,27 +161,19 @@ impl Billing {
                     continue;
                 }
             }
-            let terms = Terms {
-                catalog: &self.inner.catalog,
-                now: self.inner.clock.now(),
-                event: &claimed.event.key.id,
-                shadow: self.inner.shadow,
-            };
             let patch = found.as_ref().unwrap_or(&read.patch);
-            let decision = catch_unwind(AssertUnwindSafe(|| decide(&family, patch, &terms)));
-            let mut changes = match decision {
-                Ok(Decision::Commit(changes)) => changes,
-                Ok(Decision::Settle(settlement)) => {
+            let mut changes = match self.decide(&claimed.event.key.id, &family, patch)? {
+                Decision::Commit(changes) => changes,
+                Decision::Settle(settlement) => {
                     let about = Some(family.subject.key.id);
                     return Ok(self.settle(claimed, settlement, about).await?);
                 }
-                Err(_) => return Err(Undecided::Failed(panicked())),
             };
             self.judge_event(&read.event.event_type, &claimed.event.key.id, &family, &mut changes)
                 .await?;
             match self.commit(claimed, &mut changes).await? {
                 Commit::Done => {
-                    self.after_commit(&family, &changes).await;
+                    self.forget_accounts(tenant, &touched(&family, &changes)).await;
                     known.committed(family, &changes);
                     return Ok(outcome(&changes.settlement));
                 }
@@ -292,16 +211,26 @@ impl Billing {
         }
     }
 
-    /// The cache forgets whoever the commit touched: the account it belongs to, and the one it
-    /// belonged to before.
-    async fn after_commit(&self, family: &Family, changes: &Changes) {
-        let before = family.orphans.iter().chain([&family.subject]);
-        let accounts: BTreeSet<&str> = before
-            .filter_map(|subject| subject.links.account())
-            .chain(changes.account.as_deref())
-            .collect();
+    /// What an event comes to by what is known of its family.
+    pub(super) fn decide(
+        &self,
+        event: &str,
+        family: &Family,
+        patch: &Patch,
+    ) -> Result<Decision, Undecided> {
+        let terms = Terms {
+            catalog: &self.inner.catalog,
+            now: self.inner.clock.now(),
+            event,
+            shadow: self.inner.shadow,
+        };
+        let decided = catch_unwind(AssertUnwindSafe(|| decide(family, patch, &terms)));
+        decided.map_err(|_| Undecided::Failed(panicked()))
+    }
+
+    pub(super) async fn forget_accounts(&self, tenant: &Tenant, accounts: &BTreeSet<String>) {
         for account in accounts {
-            self.forget_account(&changes.subject.tenant, account).await;
+            self.forget_account(tenant, account).await;
         }
     }
 
@@ -316,7 +245,7 @@ impl Billing {
         self.inner.signals.changed(&key);
     }
 
-    async fn settle(
+    pub(super) async fn settle(
         &self,
         claimed: &ClaimedEvent,
         settlement: Settlement,
@@ -337,6 +266,13 @@ impl Billing {
         let held = self.inner.store.settle(&claimed.lease, &settled).await?;
         Ok(if held { outcome } else { "lost" })
     }
+}
+
+/// The accounts whose state a commit changes: the one it belongs to, and the one it belonged to before.
+pub(super) fn touched(family: &Family, changes: &Changes) -> BTreeSet<String> {
+    let before = family.orphans.iter().chain([&family.subject]);
+    let accounts = before.filter_map(|subject| subject.links.account());
+    accounts.chain(changes.account.as_deref()).map(str::to_owned).collect()
 }
 
 pub(super) fn outcome(settlement: &Settlement) -> &'static str {

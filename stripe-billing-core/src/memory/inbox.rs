@@ -10,7 +10,8 @@ use crate::keys::SubjectKey;
 use crate::queue::{ClaimRequest, ErrorClass, Failure, Lease};
 use crate::state::Subject;
 use crate::store::{
-    Attempt, ClaimedEvent, Commit, EventStore, LoadRequest, Receipt, ReceivedEvent, Settled,
+    Attempt, ClaimedEvent, Commit, Decided, EventStore, LoadRequest, Receipt, ReceivedEvent,
+    Settled,
 };
 use crate::webhook::same_content;
 
@@ -91,6 +92,17 @@ impl EventStore for MemoryStore {
         let new = inner.new_entries(&changes.subject.tenant, &changes.effects)?;
         inner.write(lease, changes, new);
         Ok(Commit::Done)
+    }
+
+    async fn commit_all(&self, decided: &[Decided<'_>]) -> Result<usize, StoreError> {
+        for (written, Decided { lease, changes }) in decided.iter().enumerate() {
+            match self.commit(lease, changes).await {
+                Ok(Commit::Done) => {}
+                Err(error) if written == 0 => return Err(error),
+                _ => return Ok(written),
+            }
+        }
+        Ok(decided.len())
     }
 
     async fn settle(&self, lease: &Lease, settled: &Settled) -> Result<bool, StoreError> {

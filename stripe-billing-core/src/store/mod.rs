@@ -93,6 +93,16 @@ pub struct LoadRequest {
     pub objects: Vec<ObjectRef>,
 }
 
+/// A decision, and the right to write it.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Decided<'a> {
+    /// The right to settle the event.
+    pub lease: &'a Lease,
+    /// What it changes.
+    pub changes: &'a Changes,
+}
+
 /// How a commit ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
@@ -135,6 +145,11 @@ pub enum Commit {
 /// 9. Tickets are unique per tenant and key. A write of an open ticket opens or reopens it, and
 ///    counts; a write of a closed one closes it, and opens none. The audit log is append-only.
 /// 10. Postings of the changes are executed as [`CreditLedger`] clause 10 says.
+/// 11. `commit_all` writes decisions of one tenant in their order, each as `commit` would write it and
+///     all in one transaction where the backend can: so many from the first on as it says, and none
+///     of the others. One that `commit` would refuse is among the others, and a failed call may have
+///     written some. Of those of one subject each expects the version that the one before it leaves.
+///     All are [plain](Changes::is_plain).
 #[async_trait]
 pub trait EventStore: fmt::Debug + Send + Sync + 'static {
     /// Stores a delivery (clause 1).
@@ -148,6 +163,10 @@ pub trait EventStore: fmt::Debug + Send + Sync + 'static {
 
     /// Writes a decision and settles its event (clauses 4 and 5).
     async fn commit(&self, lease: &Lease, changes: &Changes) -> Result<Commit, StoreError>;
+
+    /// Writes several decisions and settles their events; how many of them, from the first on
+    /// (clause 11).
+    async fn commit_all(&self, decided: &[Decided<'_>]) -> Result<usize, StoreError>;
 
     /// Settles an event that changed nothing; false when the lease was lost (clause 6).
     async fn settle(&self, lease: &Lease, settled: &Settled) -> Result<bool, StoreError>;

@@ -3,6 +3,7 @@
 use sea_orm::{QueryResult, Value};
 use serde_json::json;
 use stripe_billing_core::StoreError;
+use stripe_billing_core::changes::AuditEntry;
 use stripe_billing_core::store::Commit;
 
 use super::Row;
@@ -123,16 +124,19 @@ fn values(row: &Row<'_>, shape: Shape) -> Vec<Value> {
         ]);
     }
     if shape.audit {
-        let lines = row.effects.audit.iter().map(|entry| {
-            json!({
-                "actor": entry.actor, "action": entry.action, "kind": entry.object.kind.as_str(),
-                "id": entry.object.id, "before": entry.before, "after": entry.after,
-                "reason": entry.reason,
-            })
-        });
+        let lines = row.effects.audit.iter().map(line);
         values.extend([row.now(), db::text(&serde_json::Value::from_iter(lines).to_string())]);
     }
     values
+}
+
+/// A line of the audit log.
+pub(super) fn line(entry: &AuditEntry) -> serde_json::Value {
+    json!({
+        "actor": entry.actor, "action": entry.action, "kind": entry.object.kind.as_str(),
+        "id": entry.object.id, "before": entry.before, "after": entry.after,
+        "reason": entry.reason,
+    })
 }
 
 /// The template of a shape. Each part happens only if the lease is held (`fence`) and the subject's

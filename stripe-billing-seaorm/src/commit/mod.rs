@@ -4,6 +4,8 @@ mod adopt;
 #[cfg(feature = "postgres")]
 mod at_once;
 mod steps;
+#[cfg(feature = "postgres")]
+mod together;
 
 use std::collections::BTreeMap;
 
@@ -12,10 +14,12 @@ use stripe_billing_core::StoreError;
 use stripe_billing_core::changes::{Adoption, Changes, RecordWrite};
 use stripe_billing_core::queue::Lease;
 use stripe_billing_core::state::ObjectRef;
-use stripe_billing_core::store::Commit;
+use stripe_billing_core::store::{Commit, Decided};
 
 #[cfg(feature = "postgres")]
 pub(crate) use at_once::{SHAPES, statement};
+#[cfg(feature = "postgres")]
+pub(crate) use together::statement as statement_of_several;
 
 use crate::classify::corrupt;
 use crate::db::{self, Db};
@@ -64,6 +68,30 @@ pub(crate) async fn commit(
         Commit::Conflict | Commit::LeaseLost => db::rollback(tx).await?,
     }
     Ok(outcome)
+}
+
+/// Writes all of them in one transaction, or as many from the first on as fit into one statement, or
+/// none. Which of them is refused is seen when each is written by itself.
+pub(crate) async fn commit_all(db: &Db, decided: &[Decided<'_>]) -> Result<usize, StoreError> {
+    let rows = decided.iter().map(|Decided { lease, changes }| Row::new(lease, changes));
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    #[cfg(feature = "postgres")]
+    if db.dialect == Dialect::Postgres {
+        return together::commit(db, &rows).await;
+    }
+    let tx = db.begin().await?;
+    for row in &rows {
+        match steps::commit(db, &tx, row).await {
+            Ok(Commit::Done) => {}
+            Ok(Commit::Conflict | Commit::LeaseLost) => {
+                db::rollback(tx).await?;
+                return Ok(0);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    db.commit(tx).await?;
+    Ok(rows.len())
 }
 
 impl<'a> Row<'a> {

@@ -30,6 +30,7 @@ pub mod cache;
 pub mod calls;
 pub mod claim;
 pub mod commit;
+pub mod commit_all;
 pub mod inspect;
 pub mod ledger;
 mod ledger_bench;
@@ -200,6 +201,13 @@ macro_rules! store_conformance {
                 event_store_4_records_are_replaced_and_may_stop_being_current,
                 event_store_4_a_commit_settles_in_every_way,
                 event_store_4_anomalies_are_kept_with_the_event,
+            ];
+            commit_all: [
+                event_store_11_together_is_one_after_the_other,
+                event_store_11_another_version_is_refused_with_what_follows,
+                event_store_11_a_lost_lease_is_refused_with_what_follows,
+                event_store_11_another_fact_under_the_key_is_refused,
+                event_store_11_simultaneous_writes_count_once,
             ];
             adopt: [
                 event_store_8_a_new_name_points_to_its_subject,

@@ -14,10 +14,10 @@ use stripe_billing_core::queue::{ClaimRequest, Lease};
 use stripe_billing_core::state::Subject;
 use stripe_billing_core::store::{
     Attempt, AuditLine, AuditQuery, Backlog, Call, CallStore, Carried, ClaimedEntry, ClaimedEvent,
-    Commit, CreditLedger, Delivery, EntryQuery, EventQuery, EventRange, EventStore, EventSummary,
-    Inspect, KnownFailure, LedgerTerms, LoadRequest, Maintain, Operate, Order, Outbox, Paused,
-    Receipt, ReceivedEvent, Records, Settled, Stats, StoredEvent, TicketNews, TicketQuery,
-    TicketSweep, Usage, UsageQuery,
+    Commit, CreditLedger, Decided, Delivery, EntryQuery, EventQuery, EventRange, EventStore,
+    EventSummary, Inspect, KnownFailure, LedgerTerms, LoadRequest, Maintain, Operate, Order,
+    Outbox, Paused, Receipt, ReceivedEvent, Records, Settled, Stats, StoredEvent, TicketNews,
+    TicketQuery, TicketSweep, Usage, UsageQuery,
 };
 use stripe_billing_core::ticket::Ticket;
 use stripe_billing_core::{AccountKey, StoreError, SubjectKey, Tenant};
@@ -39,6 +39,8 @@ pub(crate) struct Counts<N = u64> {
     pub(crate) claims: N,
     pub(crate) loads: N,
     pub(crate) commits: N,
+    /// Commits of several events.
+    pub(crate) together: N,
     pub(crate) conflicts: N,
     /// Events that came to rest without a commit.
     pub(crate) settled: N,
@@ -63,6 +65,7 @@ impl std::ops::Sub for Counts {
             claims: self.claims - earlier.claims,
             loads: self.loads - earlier.loads,
             commits: self.commits - earlier.commits,
+            together: self.together - earlier.together,
             conflicts: self.conflicts - earlier.conflicts,
             settled: self.settled - earlier.settled,
             troubled: self.troubled - earlier.troubled,
@@ -94,6 +97,7 @@ impl Counted {
             claims: read(&counts.claims),
             loads: read(&counts.loads),
             commits: read(&counts.commits),
+            together: read(&counts.together),
             conflicts: read(&counts.conflicts),
             settled: read(&counts.settled),
             troubled: read(&counts.troubled),
@@ -127,6 +131,16 @@ impl EventStore for Counted {
             Commit::LeaseLost => &self.counts.troubled,
         });
         Ok(commit)
+    }
+
+    async fn commit_all(&self, decided: &[Decided<'_>]) -> Result<usize, StoreError> {
+        let written = self.store.commit_all(decided).await?;
+        one(&self.counts.together);
+        self.counts.commits.fetch_add(written as u64, Ordering::Relaxed);
+        if written == 0 {
+            one(&self.counts.conflicts);
+        }
+        Ok(written)
     }
 
     async fn settle(&self, lease: &Lease, settled: &Settled) -> Result<bool, StoreError> {

@@ -105,13 +105,14 @@ pub(crate) async fn receive(args: &Args, bodies: Vec<Bytes>, url: &str) -> Outco
 pub(crate) fn in_words(counts: &Counts, events: usize) -> String {
     let each = |count: u64| count as f64 / events as f64;
     format!(
-        "{} conflicts, {} in trouble; per event {:.2} claims, {:.2} loads, {:.2} commits, {:.2} \
+        "{} conflicts, {} in trouble; per event {:.2} claims, {:.2} loads, {:.2} commits ({:.2} of several), {:.2} \
          settled alone, {:.2} facts, {:.2} claims of facts",
         counts.conflicts,
         counts.troubled,
         each(counts.claims),
         each(counts.loads),
         each(counts.commits),
+        each(counts.together),
         each(counts.settled),
         each(counts.facts),
         each(counts.outbox_claims),

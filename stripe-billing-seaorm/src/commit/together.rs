@@ -1,0 +1,238 @@
+//! Postgres: the decisions on several events in one statement, and no transaction around it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sea_orm::Value;
+use serde_json::Value as Json;
+use stripe_billing_core::StoreError;
+use stripe_billing_core::changes::Settlement;
+
+use super::{NameRow, RecordRow, Row, at_once};
+use crate::classify::{is_division_by_zero, is_null_refused};
+use crate::db::{self, Db, array};
+use crate::effects::FactRow;
+
+/// Writes as many as fit into one statement, from the first on; how many. None where one of them is
+/// refused.
+pub(super) async fn commit(db: &Db, rows: &[Row<'_>]) -> Result<usize, StoreError> {
+    let group = Group::of(rows);
+    let Some(first) = rows.first() else { return Ok(0) };
+    match db.query(db.writer(), db.sql.commit_all.as_str(), group.values(first)).await {
+        Ok(_) => Ok(group.rows.len()),
+        // A lease or a version is another one, or a message is there in other words.
+        Err(error) if is_division_by_zero(&error) || is_null_refused(&error) => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+/// Decisions that do not depend on each other's rows, but for the versions of their subjects.
+struct Group<'a> {
+    rows: &'a [Row<'a>],
+    /// Subjects and their other names by id, so that nodes that write the same do not wait in a
+    /// circle.
+    subjects: BTreeMap<&'a str, SubjectRow<'a>>,
+    /// The last write of a record holds.
+    records: BTreeMap<(&'a str, &'a str, &'a str), &'a RecordRow<'a>>,
+    facts: BTreeMap<&'a str, (&'a Row<'a>, &'a FactRow<'a>)>,
+}
+
+/// How a row of `subjects` will be.
+struct SubjectRow<'a> {
+    expected: i64,
+    /// By how much its version grows.
+    steps: i64,
+    owner: &'a str,
+    account: &'a str,
+    links: &'a str,
+}
+
+impl<'a> Group<'a> {
+    fn of(rows: &'a [Row<'a>]) -> Self {
+        let mut group = Self {
+            rows,
+            subjects: BTreeMap::new(),
+            records: BTreeMap::new(),
+            facts: BTreeMap::new(),
+        };
+        let mut parked = BTreeSet::new();
+        let fitting = rows.iter().take_while(|row| group.add(row, &mut parked));
+        group.rows = &rows[..fitting.count()];
+        group
+    }
+
+    /// Whether a row fits to those before it.
+    fn add(&mut self, row: &'a Row<'a>, parked: &mut BTreeSet<&'a str>) -> bool {
+        let changes = row.changes;
+        let id = changes.subject.id.as_str();
+        let follows = self.subjects.get(id).is_none_or(|known| {
+            known.owner.is_empty() && known.expected + known.steps == changes.expected_version
+        });
+        let named = |name: &NameRow<'_>| self.subjects.contains_key(name.name.id.as_str());
+        // What was parked before it is released; in one statement it would not be seen.
+        let misses_parked = changes.release_parked && parked.contains(id);
+        let said = |fact: &FactRow<'_>| {
+            let known = self.facts.get(fact.entry.key.as_str());
+            known.is_some_and(|(_, known)| known.body != fact.body)
+        };
+        if !follows
+            || misses_parked
+            || row.adopted.iter().any(named)
+            || row.effects.facts.iter().any(said)
+        {
+            return false;
+        }
+        let subject = self.subjects.entry(id).or_insert(SubjectRow {
+            expected: changes.expected_version,
+            steps: 0,
+            owner: "",
+            account: "",
+            links: "",
+        });
+        subject.steps += 1;
+        subject.account = changes.account.as_deref().unwrap_or_default();
+        subject.links = &row.links;
+        for NameRow { name, links } in &row.adopted {
+            let name_row = SubjectRow {
+                expected: name.expected_version,
+                steps: 1,
+                owner: id,
+                account: "",
+                links,
+            };
+            self.subjects.insert(&name.id, name_row);
+        }
+        for record in &row.records {
+            let object = &record.object;
+            self.records.insert((id, object.kind.as_str(), &object.id), record);
+        }
+        for fact in &row.effects.facts {
+            self.facts.entry(&fact.entry.key).or_insert((row, fact));
+        }
+        if matches!(changes.settlement, Settlement::Parked(_)) {
+            parked.insert(id);
+        }
+        true
+    }
+
+    /// The values in the order of [`statement`]'s parameters. What is not there is an empty text:
+    /// arrays have no empty places.
+    fn values(&self, first: &Row<'_>) -> Vec<Value> {
+        let [account, livemode, _] = first.subject.clone();
+        let settled: Vec<[String; 2]> =
+            self.rows.iter().map(|row| ending(&row.changes.settlement)).collect();
+        let rows = || self.rows.iter();
+        let subjects = || self.subjects.values();
+        let facts = || self.facts.values();
+        let released = || rows().filter(|row| row.changes.release_parked);
+        let now = |row: &Row<'_>| db::micros(row.changes.now);
+        vec![
+            account,
+            livemode,
+            array::numbers(rows().map(|row| row.lease.seq)),
+            array::numbers(rows().map(|row| row.lease.epoch)),
+            array::texts(settled.iter().map(|[status, _]| status.as_str())),
+            array::texts(settled.iter().map(|[_, reason]| reason.as_str())),
+            array::texts(rows().map(|row| row.changes.subject.id.as_str())),
+            array::texts(rows().map(|row| row.anomalies.as_deref().unwrap_or_default())),
+            array::texts(self.subjects.keys().copied()),
+            array::numbers(subjects().map(|subject| subject.expected)),
+            array::numbers(subjects().map(|subject| subject.steps)),
+            array::texts(subjects().map(|subject| subject.owner)),
+            array::texts(subjects().map(|subject| subject.account)),
+            array::texts(subjects().map(|subject| subject.links)),
+            array::texts(self.records.keys().map(|(subject, _, _)| *subject)),
+            array::texts(self.records.keys().map(|(_, kind, _)| *kind)),
+            array::texts(self.records.keys().map(|(_, _, id)| *id)),
+            array::bools(self.records.values().map(|record| record.write.current)),
+            array::texts(self.records.values().map(|record| record.body.as_str())),
+            db::text(first.effects.status()),
+            array::texts(facts().map(|(row, _)| row.changes.subject.id.as_str())),
+            array::texts(self.facts.keys().copied()),
+            array::texts(facts().map(|(_, fact)| fact.entry.message.kind())),
+            array::bools(facts().map(|(_, fact)| fact.entry.message.is_notice())),
+            array::texts(facts().map(|(_, fact)| fact.body.as_str())),
+            array::numbers(facts().map(|(row, fact)| row.effects.due_or_now(fact))),
+            array::numbers(facts().map(|(row, _)| now(row))),
+            array::texts(released().map(|row| row.changes.subject.id.as_str())),
+            array::numbers(released().map(now)),
+            db::text(&Json::from_iter(rows().flat_map(audit_lines)).to_string()),
+            count(self.rows.len()),
+            count(self.subjects.len()),
+        ]
+    }
+}
+
+/// Status and reason of an event that did not fail.
+fn ending(settlement: &Settlement) -> [String; 2] {
+    let (status, reason) = match settlement {
+        Settlement::Ignored(reason) => ("ignored", reason.as_str().to_owned()),
+        Settlement::Parked(reason) => ("parked", reason.code()),
+        _ => ("processed", String::new()),
+    };
+    [status.to_owned(), reason]
+}
+
+fn audit_lines<'a>(row: &'a Row<'_>) -> impl Iterator<Item = Json> + 'a {
+    row.effects.audit.iter().map(|entry| {
+        let mut line = at_once::line(entry);
+        line["at"] = db::micros(row.changes.now).into();
+        line["subject"] = row.changes.subject.id.as_str().into();
+        line
+    })
+}
+
+fn count(rows: usize) -> Value {
+    i64::try_from(rows).unwrap_or(i64::MAX).into()
+}
+
+/// The template. One lease or version that is not the expected one is a division by zero, and a
+/// message that is there with other content a `NULL` where none may be: then nothing is written.
+/// Versions come first, since they are what mostly differs: what the last line does not ask for is
+/// written after it.
+pub(crate) fn statement() -> String {
+    String::from(
+        "WITH settled AS (UPDATE {p}events v SET status = e.status, due_at = NULL, \
+         reason = NULLIF(e.reason, ''), subject = e.subject, anomalies = NULLIF(e.anomalies, '') \
+         FROM unnest($3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[]) \
+         AS e(seq, epoch, status, reason, subject, anomalies) \
+         WHERE v.seq = e.seq AND v.epoch = e.epoch AND v.status = 'processing' RETURNING 1), \
+         s AS MATERIALIZED (SELECT * FROM unnest($9::text[], $10::bigint[], $11::bigint[], \
+         $12::text[], $13::text[], $14::text[]) AS s(id, expected, steps, owner, account, links)), \
+         created AS (INSERT INTO {p}subjects \
+         (stripe_account, livemode, id, version, owner, account, links) \
+         SELECT $1, $2, s.id, s.steps, NULLIF(s.owner, ''), NULLIF(s.account, ''), s.links \
+         FROM s WHERE s.expected = 0 ON CONFLICT DO NOTHING RETURNING 1), \
+         moved AS (UPDATE {p}subjects t SET version = t.version + s.steps, \
+         owner = NULLIF(s.owner, ''), account = NULLIF(s.account, ''), links = s.links FROM s \
+         WHERE t.stripe_account = $1 AND t.livemode = $2 AND t.id = s.id \
+         AND s.expected > 0 AND t.version = s.expected RETURNING 1), \
+         written AS (INSERT INTO {p}records \
+         (stripe_account, livemode, subject, kind, id, is_current, body) \
+         SELECT $1, $2, r.* FROM unnest($15::text[], $16::text[], $17::text[], $18::bool[], \
+         $19::text[]) AS r ON CONFLICT (stripe_account, livemode, subject, kind, id) \
+         DO UPDATE SET is_current = excluded.is_current, body = excluded.body), \
+         told AS (INSERT INTO {p}outbox AS o (stripe_account, livemode, fact_key, kind, \
+         is_notice, body, subject, created_at, status, due_at) \
+         SELECT $1, $2, f.key, f.kind, f.is_notice, f.body, f.subject, f.at, $20, \
+         CASE WHEN $20 = 'shadow' THEN NULL ELSE f.due END \
+         FROM unnest($21::text[], $22::text[], $23::text[], $24::bool[], $25::text[], \
+         $26::bigint[], $27::bigint[]) AS f(subject, key, kind, is_notice, body, due, at) \
+         WHERE (SELECT k.body FROM {p}outbox k WHERE k.stripe_account = $1 AND k.livemode = $2 \
+         AND k.fact_key = f.key) IS DISTINCT FROM f.body \
+         ON CONFLICT (stripe_account, livemode, fact_key) \
+         DO UPDATE SET body = NULL WHERE o.body <> excluded.body), \
+         released AS (UPDATE {p}events v SET status = 'received', due_at = x.now, reason = NULL \
+         FROM unnest($28::text[], $29::bigint[]) AS x(subject, now) \
+         WHERE v.stripe_account = $1 AND v.livemode = $2 AND v.subject = x.subject \
+         AND v.status = 'parked' AND v.reason = 'unlinked'), \
+         logged AS (INSERT INTO {p}audit (at, stripe_account, livemode, subject, actor, \
+         action, object_kind, object_id, state_before, state_after, reason) \
+         SELECT (l.line->>'at')::bigint, $1, $2, l.line->>'subject', l.line->>'actor', \
+         l.line->>'action', l.line->>'kind', l.line->>'id', l.line->>'before', \
+         l.line->>'after', l.line->>'reason' \
+         FROM json_array_elements($30::json) WITH ORDINALITY AS l(line, place) ORDER BY l.place) \
+         SELECT 1 / (CASE WHEN \
+         (SELECT COUNT(*) FROM created) + (SELECT COUNT(*) FROM moved) <> $32::bigint THEN 0 \
+         WHEN (SELECT COUNT(*) FROM settled) <> $31::bigint THEN 0 ELSE 1 END)",
+    )
+}
