@@ -24,6 +24,13 @@ pub(crate) const HEAD: &str = "UPDATE {p}credit_accounts SET version = version +
      held = ?, frozen = ?, debt = ?, overdraft_limit = ?, written_off = ?, level = ?, epoch = ?, \
      recorded_at = ?, next_due_at = ? WHERE id = ? AND version = ?";
 
+/// The parameters of [`HEAD`].
+pub(super) fn head(work: &Work) -> Result<Vec<Value>, StoreError> {
+    let mut values = row::balance(work)?;
+    values.extend([work.state.id.into(), work.state.version.into()]);
+    Ok(values)
+}
+
 /// Whether it was written: not so if somebody else has written the account since it was read. An
 /// error that [`crate::classify::is_duplicate`] is a key that was used before; then the transaction
 /// is to be rolled back.
@@ -51,9 +58,7 @@ pub(crate) async fn in_steps(
     let (mut new, mut gone) = (Vec::new(), Vec::new());
     for work in works {
         let id = work.state.id;
-        let mut values = row::balance(work)?;
-        values.extend([id.into(), work.state.version.into()]);
-        if db.execute(on, db.sql.credit_head.as_str(), values).await? == 0 {
+        if db.execute(on, db.sql.credit_head.as_str(), head(work)?).await? == 0 {
             continue;
         }
         written.push(id);
