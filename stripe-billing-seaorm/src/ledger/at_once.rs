@@ -129,7 +129,7 @@ impl Shape {
 pub(crate) fn statement(index: usize) -> String {
     let shape = Shape::at(index);
     let (mut sql, mut parameter) = match shape.many {
-        false => (format!("WITH head AS ({} RETURNING id)", write::HEAD), BALANCE.len() + 2),
+        false => (format!("WITH head AS ({} RETURNING id)", write::HEAD), write::HEAD_WIDTH),
         true => (many_heads(), 1),
     };
     for (table, is_there) in row::ALL.into_iter().zip(shape.parts()) {
