@@ -115,7 +115,10 @@ async fn open_sqlite(url: &DatabaseUrl, readers: u32) -> Result<Pools, ConnectEr
                     .pragma("busy_timeout", BUSY_TIMEOUT)
                     .pragma("journal_mode", "WAL")
                     // Acknowledged means stored, also when the power goes.
-                    .pragma("synchronous", "FULL");
+                    .pragma("synchronous", "FULL")
+                    // A commit of many accounts writes a hundred pages, and they are moved to the
+                    // file when so many are logged: 16 MB.
+                    .pragma("wal_autocheckpoint", "4000");
                 if reads_only { options.pragma("query_only", "ON") } else { options }
             });
         SqlxSqliteConnector::connect(options)
@@ -183,12 +186,19 @@ async fn open_postgres_as(
         }
     });
     // Planning a decision's statement costs more than running it, and its lists make the server think
-    // that a plan for each execution is worth it. All goes by index, whatever the values are. Servers
-    // before version 12, and some poolers, do not know the setting: they plan more.
+    // that a plan for each execution is worth it. All goes by index, whatever the values are, and has
+    // to: a plan that scans a table while it is small is kept when it grows, until it is analyzed.
+    // What cannot go by index would seem dear enough to be compiled. Servers before version 12, and
+    // some poolers, do not know the settings: they plan more.
     options.map_sqlx_postgres_pool_opts(|options| {
         options.after_connect(|connection, _| {
             Box::pin(async move {
-                let once = connection.execute("SET plan_cache_mode = force_generic_plan").await;
+                let once = connection
+                    .execute(
+                        "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
+                         SET jit = off",
+                    )
+                    .await;
                 once.map(|_| ()).or_else(|error| error.as_database_error().map(|_| ()).ok_or(error))
             })
         })

@@ -20,6 +20,12 @@ impl Crash {
         self.0.store(statements, Ordering::SeqCst);
     }
 
+    /// How many of the planned statements are left.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn left(&self) -> u32 {
+        self.0.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn before(&self) -> Result<(), StoreError> {
         match self.0.load(Ordering::SeqCst) {
             GONE => Err(StoreError::new(ErrorKind::Unavailable, Gone)),

@@ -6,7 +6,8 @@ use stripe_billing_core::StoreError;
 use super::row::{self, Rows, TABLES};
 use super::state::Work;
 use super::table::{BALANCE, Kind, add_json, typed};
-use crate::db::{Db, array, column};
+use super::write;
+use crate::db::{Db, column};
 
 /// Writes each piece of work whose account is still in its version, and says which accounts are. Of
 /// an account there is one piece.
@@ -16,14 +17,10 @@ pub(super) async fn write(
     works: &[&Work],
 ) -> Result<Vec<i64>, StoreError> {
     let mut shape = Shape { many: works.len() > 1, ..Shape::default() };
-    let mut balances = String::new();
     let mut parts: [String; TABLES] = std::array::from_fn(|_| String::new());
     let mut unscheduled = String::new();
     for work in works {
-        let (id, version) = (work.state.id, work.state.version);
-        let mut balance = row::balance(work)?;
-        balance.push(version.into());
-        add_json(&mut balances, id, &columns(), &balance)?;
+        let id = work.state.id;
         let (rows, gone) = row::rows(work)?;
         shape.add(&rows, &gone);
         for (part, rows) in parts.iter_mut().zip(&rows) {
@@ -33,14 +30,7 @@ pub(super) async fn write(
             add_json(&mut unscheduled, id, GONE, &[key])?;
         }
     }
-    let close = |mut json: String| {
-        json.push_str(if json.is_empty() { "[]" } else { "]" });
-        Value::String(Some(json))
-    };
-    let mut values = vec![close(balances)];
-    if shape.many {
-        values.push(array::numbers(works.iter().map(|work| work.state.id)));
-    }
+    let mut values = heads(works)?;
     let there = parts.into_iter().zip(shape.parts()).filter(|(_, is_there)| *is_there);
     values.extend(there.map(|(part, _)| close(part)));
     if shape.rare {
@@ -49,6 +39,25 @@ pub(super) async fn write(
     let sql = db.sql.credit_write[shape.index()].as_str();
     let rows = db.query(on, sql, values).await?;
     rows.iter().map(|row| column(row, 0)).collect()
+}
+
+/// An account as parameters of its own; several as JSON.
+fn heads(works: &[&Work]) -> Result<Vec<Value>, StoreError> {
+    if let [work] = works {
+        return write::head(work);
+    }
+    let mut json = String::new();
+    for work in works {
+        let mut balance = row::balance(work)?;
+        balance.push(work.state.version.into());
+        add_json(&mut json, work.state.id, &columns(), &balance)?;
+    }
+    Ok(vec![close(json)])
+}
+
+fn close(mut json: String) -> Value {
+    json.push_str(if json.is_empty() { "[]" } else { "]" });
+    Value::String(Some(json))
 }
 
 /// Scheduled lots that are no more.
@@ -112,26 +121,17 @@ impl Shape {
 /// The template of a shape. Each part takes its accounts from `head`, which waits for their rows and
 /// has none in another version. Several are locked first, in the order of their numbers, so that
 /// nodes do not wait for each other in a circle.
+///
+/// Accounts are found by their key however many there are, and whatever is known of the table when
+/// the plan is made. Postgres takes any JSON for a hundred rows, and would scan some thousand accounts
+/// rather than look for a hundred. Of what `acc + 0 = acc` lets pass, which is all, it expects no more
+/// than one.
 pub(crate) fn statement(index: usize) -> String {
     let shape = Shape::at(index);
-    let set: Vec<String> = BALANCE.iter().map(|(name, _)| format!("{name} = n.{name}")).collect();
-    let (mut parameter, held, and) = match shape.many {
-        false => (1, "", ""),
-        true => (
-            2,
-            ", held AS MATERIALIZED (SELECT id FROM {p}credit_accounts WHERE id = ANY($2) \
-             ORDER BY id FOR UPDATE)",
-            " JOIN held ON held.id = n.acc",
-        ),
+    let (mut sql, mut parameter) = match shape.many {
+        false => (format!("WITH head AS ({} RETURNING id)", write::HEAD), write::HEAD_WIDTH),
+        true => (many_heads(), 1),
     };
-    let mut sql = format!(
-        "WITH n AS MATERIALIZED (SELECT * FROM json_to_recordset($1::json) \
-         AS n(acc bigint, {})){held}, \
-         head AS (UPDATE {{p}}credit_accounts a SET version = a.version + 1, {} \
-         FROM n{and} WHERE a.id = n.acc AND a.version = n.version RETURNING a.id)",
-        typed(&columns()),
-        set.join(", ")
-    );
     for (table, is_there) in row::ALL.into_iter().zip(shape.parts()) {
         if is_there {
             parameter += 1;
@@ -149,6 +149,19 @@ pub(crate) fn statement(index: usize) -> String {
     }
     sql.push_str(" SELECT id FROM head");
     sql
+}
+
+fn many_heads() -> String {
+    let set: Vec<String> = BALANCE.iter().map(|(name, _)| format!("{name} = n.{name}")).collect();
+    format!(
+        "WITH n AS MATERIALIZED (SELECT n.* FROM json_to_recordset($1::json) AS n(acc bigint, {}) \
+         JOIN {{p}}credit_accounts a ON a.id = n.acc WHERE n.acc + 0 = n.acc \
+         ORDER BY n.acc FOR UPDATE OF a), \
+         head AS (UPDATE {{p}}credit_accounts a SET version = a.version + 1, {} \
+         FROM n WHERE a.id = n.acc AND a.version = n.version RETURNING a.id)",
+        typed(&columns()),
+        set.join(", ")
+    )
 }
 
 #[cfg(test)]

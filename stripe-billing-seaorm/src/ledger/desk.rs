@@ -308,13 +308,12 @@ impl Batch<'_> {
         let jobs = places.iter().filter_map(|place| self.jobs.get(*place)?.as_ref());
         let operations: Vec<(Request, LedgerTerms)> =
             jobs.map(|job| (job.request.clone(), job.terms)).collect();
-        let is_open = operations.iter().all(|(request, _)| request.scope() == Scope::Open);
         for _ in 0..MAX_CONFLICTS {
             match self.shared.scribe.operate(self.key, operations.clone()).await {
                 Ok((decided, work)) => {
                     let answers = decided.into_iter().map(Decided::into_answer);
                     self.answer(places.iter().copied().zip(answers).collect());
-                    self.kept = Some(work.written()).filter(|state| is_open && state.version > 0);
+                    self.kept = Some(work.written()).filter(|state| state.version > 0);
                     return Ok(());
                 }
                 Err(error) if error.kind() == ErrorKind::Conflict => {

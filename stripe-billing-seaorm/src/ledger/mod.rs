@@ -20,6 +20,8 @@ mod write;
 
 #[cfg(all(test, feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod crash_tests;
+#[cfg(all(test, feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod plan_tests;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};

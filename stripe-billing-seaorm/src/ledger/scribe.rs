@@ -256,17 +256,15 @@ async fn one_by_one(db: &Db, jobs: Vec<Job>) -> Vec<Answer> {
     answers
 }
 
-/// Under savepoints: what the database refuses of one does not undo the others. Those that only
-/// write are written at once, unless one of them is refused.
+/// Those that only write are written at once, the others under savepoints: what the database refuses
+/// of one does not undo the others. If it refuses one that only writes, all have a savepoint.
 async fn in_one_transaction(db: &Db, jobs: Vec<Job>) -> Result<Vec<Answer>, StoreError> {
-    let tx = db.begin().await?;
-    let works = works(&jobs);
-    db.execute(&tx, "SAVEPOINT ledger", Vec::new()).await?;
-    let written = write::in_steps(db, &tx, &works).await;
+    let mut tx = db.begin().await?;
+    let written = write::in_steps(db, &tx, &works(&jobs)).await;
     if written.is_err() {
-        db.execute(&tx, "ROLLBACK TO ledger", Vec::new()).await?;
+        db::rollback(tx).await?;
+        tx = db.begin().await?;
     }
-    db.execute(&tx, "RELEASE ledger", Vec::new()).await?;
     let mut answers = Vec::with_capacity(jobs.len());
     for job in jobs {
         answers.push(match (job, &written) {

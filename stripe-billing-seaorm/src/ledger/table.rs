@@ -45,7 +45,6 @@ pub(crate) struct Table {
 use Kind::{Flag, Number, Text};
 
 /// The account's row, as a write sets it.
-#[cfg(feature = "postgres")]
 pub(crate) const BALANCE: &[(&str, Kind)] = &[
     ("seq", Number),
     ("available", Number),
@@ -239,17 +238,17 @@ impl Table {
     }
 
     /// The template that writes so many rows. New rows clash with nothing: MySQL would take another
-    /// unique key than the primary one for a clash, too.
+    /// unique key than the primary one for a clash, too. On SQLite a row may be left empty: then the
+    /// first column is `NULL`, as it never is.
     pub(crate) fn insert(&self, dialect: Dialect, rows: usize, is_new: bool) -> String {
         let width = self.columns.len() + usize::from(self.is_accounts);
         let row = format!("({})", repeated("?", ", ", width));
+        let mut values = format!("VALUES {}", repeated(&row, ", ", rows));
+        if dialect == Dialect::Sqlite && rows > 1 {
+            values = format!("SELECT * FROM ({values}) WHERE column1 IS NOT NULL");
+        }
         let clash = if is_new { String::new() } else { self.on_clash(dialect) };
-        format!(
-            "INSERT INTO {{p}}{} ({}) VALUES {}{clash}",
-            self.name,
-            self.names(),
-            repeated(&row, ", ", rows)
-        )
+        format!("INSERT INTO {{p}}{} ({}) {values}{clash}", self.name, self.names())
     }
 
     /// A part of a statement of Postgres: writes the rows of a JSON array, those of the accounts that

@@ -8,6 +8,7 @@ use stripe_billing_core::StoreError;
 use stripe_billing_core::ledger::{Entry, LedgerKey};
 use stripe_billing_core::store::{Usage, UsageQuery, count_entries, usage_of};
 
+use super::read::ID;
 use super::row;
 use crate::classify::corrupt;
 use crate::db::{self, Db, column};
@@ -183,10 +184,7 @@ pub(crate) async fn rebuild(db: &Db, key: &LedgerKey) -> Result<(), StoreError> 
          AND livemode = ? AND unit = ?",
     );
     db.execute(&tx, sql, row::key_values(key).to_vec()).await?;
-    let sql = db.render(
-        "DELETE FROM {p}credit_usage WHERE account_id IN (SELECT id FROM {p}credit_accounts \
-         WHERE stripe_account = ? AND account = ? AND livemode = ? AND unit = ?)",
-    );
+    let sql = db.render(&format!("DELETE FROM {{p}}credit_usage WHERE account_id = {ID}"));
     db.execute(&tx, sql, row::key_values(key).to_vec()).await?;
     db.commit(tx).await?;
     db.rolled_to.store(0, Ordering::Relaxed);
@@ -195,11 +193,10 @@ pub(crate) async fn rebuild(db: &Db, key: &LedgerKey) -> Result<(), StoreError> 
 
 pub(crate) async fn usage(db: &Db, query: &UsageQuery) -> Result<Vec<Usage>, StoreError> {
     let UsageQuery { key, from, to, actor } = query;
-    let sql = db.render(
-        "SELECT u.day, u.place, u.credits, u.uses FROM {p}credit_accounts a \
-         JOIN {p}credit_usage u ON u.account_id = a.id WHERE a.stripe_account = ? \
-         AND a.account = ? AND a.livemode = ? AND a.unit = ? AND u.day BETWEEN ? AND ?",
-    );
+    let sql = db.render(&format!(
+        "SELECT day, place, credits, uses FROM {{p}}credit_usage \
+         WHERE account_id = {ID} AND day BETWEEN ? AND ?"
+    ));
     let mut values = row::key_values(key).to_vec();
     values.extend([day(*from).into(), day(*to).into()]);
     let mut usage = Vec::new();

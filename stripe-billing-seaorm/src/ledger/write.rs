@@ -11,18 +11,24 @@ use stripe_billing_core::StoreError;
 use super::at_once;
 use super::row::{self, TABLES};
 use super::state::Work;
-use super::table::{LOTS, Table};
-use crate::db::Db;
-#[cfg(feature = "postgres")]
-use crate::dialect::Dialect;
+use super::table::{BALANCE, LOTS, Table};
+use crate::db::{Db, column};
+use crate::dialect::{Dialect, repeated};
 
-/// Rows written by one statement at most; a power of two.
+/// Rows written by one statement at most; a power of two, and a multiple of eight.
 const MAX_ROWS: usize = 64;
 
 /// Sets the account's row.
 pub(crate) const HEAD: &str = "UPDATE {p}credit_accounts SET version = version + 1, seq = ?, available = ?, \
      held = ?, frozen = ?, debt = ?, overdraft_limit = ?, written_off = ?, level = ?, epoch = ?, \
      recorded_at = ?, next_due_at = ? WHERE id = ? AND version = ?";
+
+/// The parameters of [`HEAD`].
+pub(super) fn head(work: &Work) -> Result<Vec<Value>, StoreError> {
+    let mut values = row::balance(work)?;
+    values.extend([work.state.id.into(), work.state.version.into()]);
+    Ok(values)
+}
 
 /// Whether it was written: not so if somebody else has written the account since it was read. An
 /// error that [`crate::classify::is_duplicate`] is a key that was used before; then the transaction
@@ -46,17 +52,14 @@ pub(crate) async fn in_steps(
     on: &impl ConnectionTrait,
     works: &[&Work],
 ) -> Result<Vec<i64>, StoreError> {
-    let mut written = Vec::with_capacity(works.len());
+    let written = match db.dialect {
+        Dialect::Sqlite => heads_at_once(db, on, works).await?,
+        Dialect::Postgres | Dialect::Mysql => heads(db, on, works).await?,
+    };
     let mut parts: [Vec<Owned>; TABLES] = std::array::from_fn(|_| Vec::new());
     let (mut new, mut gone) = (Vec::new(), Vec::new());
-    for work in works {
+    for work in works.iter().filter(|work| written.contains(&work.state.id)) {
         let id = work.state.id;
-        let mut values = row::balance(work)?;
-        values.extend([id.into(), work.state.version.into()]);
-        if db.execute(on, db.sql.credit_head.as_str(), values).await? == 0 {
-            continue;
-        }
-        written.push(id);
         let (rows, unscheduled) = row::rows(work)?;
         gone.extend(unscheduled.into_iter().map(|key| vec![id.into(), key]));
         for (part, rows) in parts.iter_mut().zip(rows) {
@@ -77,10 +80,75 @@ pub(crate) async fn in_steps(
     Ok(written)
 }
 
+async fn heads(
+    db: &Db,
+    on: &impl ConnectionTrait,
+    works: &[&Work],
+) -> Result<Vec<i64>, StoreError> {
+    let mut written = Vec::with_capacity(works.len());
+    for work in works {
+        if db.execute(on, db.sql.credit_head.as_str(), head(work)?).await? > 0 {
+            written.push(work.state.id);
+        }
+    }
+    Ok(written)
+}
+
+/// The same in one statement for 64 accounts: to SQLite's driver each statement is a way to another
+/// thread and back.
+async fn heads_at_once(
+    db: &Db,
+    on: &impl ConnectionTrait,
+    works: &[&Work],
+) -> Result<Vec<i64>, StoreError> {
+    let mut written = Vec::with_capacity(works.len());
+    for works in works.chunks(MAX_ROWS) {
+        let places = places(db.dialect, works.len());
+        let mut values = Vec::with_capacity(places * HEAD_WIDTH);
+        for work in works {
+            values.extend(head(work)?);
+        }
+        // A place without an account has no number.
+        values.resize(places * HEAD_WIDTH, Value::BigInt(None));
+        let rows = db.query(on, db.render(&heads_statement(places)), values).await?;
+        for row in &rows {
+            written.push(column(row, 0)?);
+        }
+    }
+    Ok(written)
+}
+
+/// How many parameters [`HEAD`] has.
+pub(super) const HEAD_WIDTH: usize = BALANCE.len() + 2;
+
+/// [`HEAD`] for so many accounts; says which of them are in their version.
+fn heads_statement(accounts: usize) -> String {
+    let set: Vec<String> =
+        (1..).zip(BALANCE).map(|(place, (name, _))| format!("{name} = n.column{place}")).collect();
+    let row = format!("({})", repeated("?", ", ", HEAD_WIDTH));
+    format!(
+        "UPDATE {{p}}credit_accounts AS a SET version = a.version + 1, {} FROM (VALUES {}) AS n \
+         WHERE a.id = n.column{} AND a.version = n.column{HEAD_WIDTH} RETURNING id",
+        set.join(", "),
+        repeated(&row, ", ", accounts),
+        HEAD_WIDTH - 1,
+    )
+}
+
+/// For how many rows the next statement has places, so that few are prepared. On SQLite some of them
+/// may stay empty, on MySQL there may be rows left.
+fn places(dialect: Dialect, rows: usize) -> usize {
+    match (dialect, rows) {
+        (_, MAX_ROWS..) => MAX_ROWS,
+        (Dialect::Sqlite, 5..) => rows.next_multiple_of(8),
+        (Dialect::Sqlite, _) => rows.next_power_of_two(),
+        (Dialect::Postgres | Dialect::Mysql, _) => 1 << rows.ilog2(),
+    }
+}
+
 /// A row, and its account.
 type Owned = (i64, Vec<Value>);
 
-/// In statements of 64, 32, 16, ... rows, so that few are prepared.
 async fn insert(
     db: &Db,
     on: &impl ConnectionTrait,
@@ -89,19 +157,18 @@ async fn insert(
     is_new: bool,
 ) -> Result<(), StoreError> {
     let mut rows = rows.into_iter();
+    let width = table.columns.len() + usize::from(table.is_accounts);
     while rows.len() > 0 {
-        let size = match rows.len() {
-            many if many >= MAX_ROWS => MAX_ROWS,
-            few => 1 << few.ilog2(),
-        };
-        let mut values = Vec::with_capacity(size * (table.columns.len() + 1));
-        for (account, row) in rows.by_ref().take(size) {
+        let places = places(db.dialect, rows.len());
+        let mut values = Vec::with_capacity(places * width);
+        for (account, row) in rows.by_ref().take(places) {
             if table.is_accounts {
                 values.push(account.into());
             }
             values.extend(row);
         }
-        let sql = db.render(&table.insert(db.dialect, size, is_new));
+        values.resize(places * width, Value::BigInt(None));
+        let sql = db.render(&table.insert(db.dialect, places, is_new));
         db.execute(on, sql, values).await?;
     }
     Ok(())
@@ -110,3 +177,61 @@ async fn insert(
 /// Forgets a scheduled lot.
 pub(crate) const UNSCHEDULE: &str =
     "DELETE FROM {p}credit_scheduled WHERE account_id = ? AND grant_key = ?";
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use chrono::DateTime;
+    use stripe_billing_core::ledger::{Command, Grant, LedgerKey, LedgerPolicy, Scope};
+    use stripe_billing_core::store::{CreditLedger, LedgerTerms};
+
+    use super::super::load;
+    use super::*;
+    use crate::SeaOrmStore;
+
+    fn terms() -> LedgerTerms {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        LedgerTerms { now, policy: LedgerPolicy::default() }
+    }
+
+    /// Of each account a spend that is decided.
+    async fn spends(store: &SeaOrmStore, accounts: usize) -> Vec<Work> {
+        let mut works = Vec::new();
+        for n in 0..accounts {
+            let key = LedgerKey::new(format!("team-{n}").as_str(), "credits");
+            let grant = Command::Grant(Grant::new("g", 5)).into();
+            store.execute(&key, &grant, &terms()).await.unwrap().unwrap();
+            let (db, named) = (&store.db, BTreeSet::new());
+            let state = load::account(db, db.reader(), &key, Scope::Open, &named).await.unwrap();
+            let mut work = Work::on(state.unwrap());
+            work.decide(&Command::Spend { key: "s".to_owned(), amount: 1 }.into(), &terms());
+            works.push(work);
+        }
+        works
+    }
+
+    #[tokio::test]
+    async fn sqlite_writes_many_accounts_with_four_statements() {
+        let store = SeaOrmStore::connect("sqlite::memory:").await.unwrap();
+        let mut works = spends(&store, 37).await;
+        works[11].state.version += 1;
+        let stale = works[11].state.id;
+        store.db.crash.plan(1_000);
+        let tx = store.db.begin().await.unwrap();
+        let written = in_steps(&store.db, &tx, &works.iter().collect::<Vec<_>>()).await.unwrap();
+        // The accounts, their lots, the entries and the keys.
+        assert_eq!(store.db.crash.left(), 1_000 - 4);
+        store.db.commit(tx).await.unwrap();
+        assert_eq!(written.len(), 36);
+        for work in works {
+            let account = store.account(work.key(), Scope::All).await.unwrap().unwrap();
+            let is_written = work.state.id != stale;
+            assert_eq!(written.contains(&work.state.id), is_written);
+            assert_eq!(
+                (account == work.state.account, account.balance.seq == 2),
+                (is_written, is_written)
+            );
+        }
+    }
+}

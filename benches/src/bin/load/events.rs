@@ -1,10 +1,13 @@
 //! Events as Stripe sends them, under ids of their own.
 
+use std::ops::Range;
+
 use bytes::Bytes;
+use serde_json::Value;
 use stripe_billing_core::webhook::{WebhookSecret, sign};
 use stripe_billing_core::{Clock, SystemClock};
 use stripe_billing_testing::event::histories::{
-    ACCOUNT, ACCOUNT_KEY, START, pack_by_card, renewal_confirmed, renewal_recovers, sign_up,
+    ACCOUNT, ACCOUNT_KEY, MONTH, START, pack_by_card, renewal_confirmed, renewal_recovers, sign_up,
 };
 use stripe_billing_testing::event::{EventBuilder, InvoiceObject, Shape, SubscriptionObject};
 
@@ -14,6 +17,10 @@ pub(crate) const SECRET: &str = "whsec_3f0c1e6f5f0d4d0f9b0a5c1d7e8f9a0b";
 
 /// Events of one sign-up.
 pub(crate) const SIGN_UP: usize = 6;
+
+const DAY: i64 = 86_400;
+/// No history goes further back.
+const YEAR: i64 = 365 * DAY;
 
 const PREFIXES: [&str; 8] = ["cus_", "sub_", "in_", "cs_", "si_", "il_", "evt_", ACCOUNT];
 
@@ -35,7 +42,7 @@ pub(crate) fn sign_ups(first: usize, events: usize) -> Outcome<Vec<Bytes>> {
 
 /// What happens to a customer who has been there for long, again and again, under ids of its own:
 /// a renewal that fails and is paid, and something bought once.
-pub(crate) fn rounds(customers: usize, rounds: std::ops::Range<usize>) -> Outcome<Vec<Bytes>> {
+pub(crate) fn rounds(customers: usize, rounds: Range<usize>) -> Outcome<Vec<Bytes>> {
     let shape = Shape::New;
     let one: Vec<Bytes> =
         [renewal_recovers(shape), pack_by_card(shape)].into_iter().flatten().collect();
@@ -71,18 +78,44 @@ pub(crate) fn of_customer(text: &str, customer: usize) -> String {
 /// Events of one account in its first month: its subscription, and the invoice that was paid.
 pub(crate) const MONTH_ONE: [&str; 2] = ["customer.subscription.updated", "invoice.paid"];
 
-/// The first month of each account of the range.
-pub(crate) fn first_month(accounts: std::ops::Range<usize>) -> Outcome<Vec<Bytes>> {
+/// How many seconds later the first month and the renewals have to take place for the renewed period
+/// to be four days old.
+pub(crate) fn until_now() -> i64 {
+    SystemClock.now().timestamp() - (START + MONTH + 4 * DAY)
+}
+
+/// The first month of each account of the range, so many seconds later.
+pub(crate) fn first_month(accounts: Range<usize>, later: i64) -> Outcome<Vec<Bytes>> {
     let history = sign_up(Shape::New);
-    let of_type = |kind: &str| last_of(&history, kind);
+    let of_type = |kind: &str| put_off(&last_of(&history, kind)?, later);
     let month = MONTH_ONE.into_iter().map(of_type).collect::<Outcome<Vec<_>>>()?;
     accounts.flat_map(|account| month.iter().map(move |body| rename(body, account))).collect()
 }
 
-/// The renewal of each account of the range: the next invoice, paid.
-pub(crate) fn renewals(accounts: std::ops::Range<usize>) -> Outcome<Vec<Bytes>> {
-    let paid = last_of(&renewal_confirmed(Shape::New), "invoice.paid")?;
+/// The renewal of each account of the range: the next invoice, paid; so many seconds later.
+pub(crate) fn renewals(accounts: Range<usize>, later: i64) -> Outcome<Vec<Bytes>> {
+    let paid = put_off(&last_of(&renewal_confirmed(Shape::New), "invoice.paid")?, later)?;
     accounts.map(|account| rename(&paid, account)).collect()
+}
+
+/// An event, so many seconds later with all that it says.
+fn put_off(body: &Bytes, later: i64) -> Outcome<Bytes> {
+    fn stamps(value: &mut Value, later: i64) {
+        match value {
+            Value::Object(fields) => fields.values_mut().for_each(|field| stamps(field, later)),
+            Value::Array(items) => items.iter_mut().for_each(|item| stamps(item, later)),
+            // No amount is that high.
+            _ => {
+                let stamp = value.as_i64().filter(|number| *number >= START - YEAR);
+                if let Some(stamp) = stamp {
+                    *value = (stamp + later).into();
+                }
+            }
+        }
+    }
+    let mut event = serde_json::from_slice(body)?;
+    stamps(&mut event, later);
+    Ok(serde_json::to_vec(&event)?.into())
 }
 
 fn last_of(history: &[Bytes], kind: &str) -> Outcome<Bytes> {

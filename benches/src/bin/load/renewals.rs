@@ -61,10 +61,12 @@ async fn side(args: &Args, accounts: usize) -> Outcome<Run> {
     let mut worker = Measured::spawn(Mode::WorkCredits, args, &database.url)?;
     worker.hear()?;
     let months = events::MONTH_ONE.len() * accounts;
-    receive(args, accounts, events::first_month, &database.url).await?;
+    let later = events::until_now();
+    let first_month = |range| events::first_month(range, later);
+    receive(args, accounts, first_month, &database.url).await?;
     worker.tell(&format!("0 {months}"))?;
     worker.hear()?;
-    receive(args, accounts, events::renewals, &database.url).await?;
+    receive(args, accounts, |range| events::renewals(range, later), &database.url).await?;
     database.analyze().await?;
 
     let mut memory = vec![worker.peak_memory()?];
