@@ -72,7 +72,7 @@ fn it_is_the_same_in_every_process_and_version() {
     assert_eq!(fingerprint(FULL), fingerprint(FULL));
     assert_eq!(
         fingerprint(FULL),
-        "da3036c27c6a17ac8b527f65a45ae8c4d80f747afdae94a4f872f0085511b6d9"
+        "11d98c0d72583a40541eb30fe108829df3c79a1dc4640dbc3b1bebcb1b682106"
     );
 }
 
