@@ -16,6 +16,7 @@ use crate::keys::{AccountKey, SubjectKey, Tenant};
 use crate::ledger::{
     Account, Answer, Entry, LedgerKey, Rebuild, Recounted, Refusal, Request, Scope,
 };
+use crate::notice::NoticeKind;
 use crate::notify::{
     EventHandler, Fact, Notification, Notifier, NotifyError, TicketSink, UnhandledEvents,
 };
@@ -26,7 +27,7 @@ use crate::store::{
     Commit, CreditLedger, Decided, Delivery, EntryQuery, EventQuery, EventRange, EventStore,
     EventSummary, Inspect, KnownFailure, LedgerTerms, LoadRequest, Maintain, Operate, Order,
     Outbox, Paused, Receipt, ReceivedEvent, Records, Settled, Stats, StoredEvent, TicketNews,
-    TicketQuery, TicketSweep, Usage, UsageQuery,
+    TicketQuery, TicketSweep, Told, Usage, UsageQuery,
 };
 use crate::ticket::Ticket;
 
@@ -62,6 +63,7 @@ forward!(EventStore {
 forward!(Outbox {
     fn claim_outbox(request: &ClaimRequest) -> Result<Vec<ClaimedEntry>, StoreError>;
     fn settle_outbox(leases: &[Lease], delivery: &Delivery, now: DateTime<Utc>) -> Result<u64, StoreError>;
+    fn told_since(tenant: &Tenant, subjects: &[String], kinds: &[NoticeKind], since: DateTime<Utc>) -> Result<Vec<Told>, StoreError>;
 });
 
 forward!(CallStore {

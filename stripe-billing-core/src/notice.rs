@@ -91,6 +91,16 @@ impl NoticeKind {
         matches!(self, Self::PaymentReminder | Self::PaymentFinalNotice)
     }
 
+    /// Notifications: good to know, and neither about money nor about access. Customers may unsubscribe
+    /// from them, and are told few within a day
+    /// ([`Policy::notifications_per_day`](crate::catalog::Policy::notifications_per_day)).
+    pub const OPTIONAL: [Self; 3] = [Self::CreditsGranted, Self::CreditsLow, Self::CreditsExpiring];
+
+    /// Whether it is one of [`OPTIONAL`](Self::OPTIONAL).
+    pub fn is_optional(self) -> bool {
+        Self::OPTIONAL.contains(&self)
+    }
+
     /// Whether it is for operators, and not for the customer.
     pub fn is_internal(self) -> bool {
         matches!(

@@ -17,8 +17,8 @@ use stripe_billing_core::ledger::{Command, Grant, LedgerKey, LotKind, Refusal, R
 use stripe_billing_core::notice::CreditDetails;
 use stripe_billing_core::webhook::{WebhookSecret, sign};
 use stripe_billing_core::{
-    Access, AccountKey, Billing, Cache, CacheStats, CreditError, Lookup, ManualClock, MemoryStore,
-    NoCache, Notification, Notifier, NotifyError, SpendError, Ticket,
+    Access, AccountKey, Billing, Cache, CacheStats, Clock, CreditError, Lookup, ManualClock,
+    MemoryStore, NoCache, Notification, Notifier, NotifyError, SpendError, Ticket,
 };
 
 #[derive(Clone, Debug, Default)]
@@ -182,6 +182,24 @@ async fn what_a_crash_leaves_comes_back_by_itself() {
     let again = desk.billing.spend("ada", 40).key("job-1").reserve().await.unwrap();
     assert_eq!(again.capture(15).await.unwrap(), 15);
     assert_eq!(desk.balance("ada").await, (85, 0));
+}
+
+#[tokio::test]
+async fn one_call_sweeps_every_account_that_is_due() {
+    let desk = desk(0).await;
+    let ends = desk.clock.now() + TimeDelta::hours(1);
+    for number in 0..250 {
+        let gift = Grant { expires_at: Some(ends), ..Grant::new("gift", 10) };
+        let account = key(&format!("account {number}"));
+        desk.billing.ledger_execute(&account, Command::Grant(gift)).await.unwrap();
+    }
+    desk.clock.advance(TimeDelta::hours(1));
+    let due = async || desk.billing.store().due(desk.clock.now(), 1_000).await.unwrap().len();
+    assert_eq!(due().await, 250);
+    let report = desk.billing.process_due().await.unwrap();
+    assert_eq!((report.swept, due().await), (250, 0));
+    let last = desk.billing.credit_history("account 249", "credits", None, 9).await.unwrap();
+    assert_eq!(last.len(), 2, "what is over is on record: {last:?}");
 }
 
 #[tokio::test]

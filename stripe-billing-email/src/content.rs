@@ -31,9 +31,7 @@ impl Class {
 
     pub(crate) fn of(kind: NoticeKind) -> Self {
         match kind {
-            NoticeKind::CreditsGranted | NoticeKind::CreditsLow | NoticeKind::CreditsExpiring => {
-                Self::Notification
-            }
+            kind if kind.is_optional() => Self::Notification,
             kind if kind.is_internal() => Self::Internal,
             _ => Self::Transactional,
         }

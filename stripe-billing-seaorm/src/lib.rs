@@ -46,6 +46,7 @@ mod store;
 #[path = "../tests/sql/support.rs"]
 mod support;
 mod tickets;
+mod told;
 mod url;
 
 /// As the integration tests call it, with which the unit tests share their databases.

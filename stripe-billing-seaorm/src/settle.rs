@@ -112,13 +112,13 @@ pub(crate) async fn facts(
     now: DateTime<Utc>,
 ) -> Result<u64, StoreError> {
     let Delivery::Dead { effects, .. } = delivery else {
-        return end(db, db.writer(), leases, delivery).await;
+        return end(db, db.writer(), leases, delivery, now).await;
     };
     let rows = EffectRows::new(effects, now)?;
     let mut settled = 0;
     for lease in leases {
         let tx = db.begin().await?;
-        if end(db, &tx, std::slice::from_ref(lease), delivery).await? == 0 {
+        if end(db, &tx, std::slice::from_ref(lease), delivery, now).await? == 0 {
             db::rollback(tx).await?;
             continue;
         }
@@ -135,6 +135,7 @@ async fn end(
     on: &impl ConnectionTrait,
     leases: &[Lease],
     delivery: &Delivery,
+    now: DateTime<Utc>,
 ) -> Result<u64, StoreError> {
     let Some(last) = leases.last() else { return Ok(0) };
     let none = || [db::optional(None), db::optional(None), db::optional(None)];
@@ -143,6 +144,9 @@ async fn end(
         Delivery::Dropped => ("dropped", None, 0, none()),
         Delivery::Retry { due, failure } => ("pending", Some(*due), 1, why(failure)),
         Delivery::Deferred { due, failure } => ("pending", Some(*due), 0, why(failure)),
+        Delivery::PutOff { due, reason } => {
+            ("pending", Some(*due), 0, [db::text(reason), db::optional(None), db::optional(None)])
+        }
         Delivery::Dead { failure, .. } => ("dead", None, 1, why(failure)),
     };
     let deferral = i64::from(matches!(
@@ -154,6 +158,7 @@ async fn end(
         _ => None,
     };
     let due = due.map(db::micros).into();
+    let told_at = matches!(delivery, Delivery::Done).then(|| db::micros(now)).into();
     let mut values = vec![
         db::text(status),
         due,
@@ -163,6 +168,7 @@ async fn end(
         class,
         message,
         db::optional(ticket),
+        told_at,
     ];
     // Few different lengths, so that few statements are prepared: the last one is repeated.
     let places = leases.len().next_power_of_two();
@@ -173,7 +179,7 @@ async fn end(
         "UPDATE {{p}}outbox SET status = ?, due_at = ?, attempts = attempts + ?, \
          deferrals = deferrals + ?, reason = COALESCE(?, reason), \
          error_class = COALESCE(?, error_class), message = COALESCE(?, message), \
-         ticket = COALESCE(?, ticket) WHERE status = 'sending' AND ({})",
+         ticket = COALESCE(?, ticket), told_at = ? WHERE status = 'sending' AND ({})",
         repeated("(seq = ? AND epoch = ?)", " OR ", places)
     ));
     db.execute(on, sql, values).await

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use stripe_billing_core::changes::{Changes, Effects};
+use stripe_billing_core::notice::NoticeKind;
 use stripe_billing_core::queue::{ClaimRequest, Lease};
 use stripe_billing_core::state::Subject;
 use stripe_billing_core::store::{
     Attempt, AuditLine, AuditQuery, Backlog, Call, CallStore, Carried, ClaimedEntry, ClaimedEvent,
     Commit, Decided, Delivery, EventQuery, EventRange, EventStore, EventSummary, Inspect,
     KnownFailure, LoadRequest, Maintain, Operate, Order, Outbox, Paused, Receipt, ReceivedEvent,
-    Records, Settled, Stats, StoredEvent, TicketNews, TicketQuery, TicketSweep,
+    Records, Settled, Stats, StoredEvent, TicketNews, TicketQuery, TicketSweep, Told,
 };
 use stripe_billing_core::ticket::Ticket;
 use stripe_billing_core::{AccountKey, ErrorKind, StoreError, SubjectKey, Tenant};
@@ -22,7 +23,9 @@ use crate::db::{self, Db};
 use crate::error::ConnectError;
 use crate::intake::Intake;
 use crate::ledger::Desks;
-use crate::{calls, claim, commit, inspect, load, maintain, migrate, orders, settle, tickets};
+use crate::{
+    calls, claim, commit, inspect, load, maintain, migrate, orders, settle, tickets, told,
+};
 
 /// Storage on SQLite, Postgres or MySQL/MariaDB. Clones share their connections.
 ///
@@ -132,6 +135,16 @@ impl Outbox for SeaOrmStore {
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
         settle::facts(&self.db, leases, delivery, now).await
+    }
+
+    async fn told_since(
+        &self,
+        tenant: &Tenant,
+        subjects: &[String],
+        kinds: &[NoticeKind],
+        since: DateTime<Utc>,
+    ) -> Result<Vec<Told>, StoreError> {
+        told::told_since(&self.db, tenant, subjects, kinds, since).await
     }
 }
 

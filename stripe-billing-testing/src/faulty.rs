@@ -11,6 +11,7 @@ use stripe_billing_core::changes::{Changes, Effects};
 use stripe_billing_core::ledger::{
     Account, Answer, Entry, LedgerKey, Rebuild, Recounted, Refusal, Request, Scope,
 };
+use stripe_billing_core::notice::NoticeKind;
 use stripe_billing_core::queue::{ClaimRequest, Lease};
 use stripe_billing_core::state::Subject;
 use stripe_billing_core::store::{
@@ -18,7 +19,7 @@ use stripe_billing_core::store::{
     Commit, CreditLedger, Decided, Delivery, EntryQuery, EventQuery, EventRange, EventStore,
     EventSummary, Inspect, KnownFailure, LedgerTerms, LoadRequest, Maintain, Operate, Order,
     Outbox, Paused, Receipt, ReceivedEvent, Records, Settled, Stats, Store, StoredEvent,
-    TicketNews, TicketQuery, TicketSweep, Usage, UsageQuery,
+    TicketNews, TicketQuery, TicketSweep, Told, Usage, UsageQuery,
 };
 use stripe_billing_core::ticket::Ticket;
 use stripe_billing_core::{AccountKey, StoreError, SubjectKey, Tenant};
@@ -126,6 +127,16 @@ impl<S: Store> Outbox for FaultyStore<S> {
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
         self.call("settle_outbox", self.inner.settle_outbox(leases, delivery, now)).await
+    }
+
+    async fn told_since(
+        &self,
+        tenant: &Tenant,
+        subjects: &[String],
+        kinds: &[NoticeKind],
+        since: DateTime<Utc>,
+    ) -> Result<Vec<Told>, StoreError> {
+        self.call("told_since", self.inner.told_since(tenant, subjects, kinds, since)).await
     }
 }
 

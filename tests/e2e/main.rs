@@ -13,6 +13,7 @@ mod orders;
 mod outages;
 mod parking;
 mod quickstart;
+mod restraint;
 mod revocation;
 mod sales;
 mod secrecy;

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::process::Report;
@@ -6,12 +6,12 @@ use super::{Billing, observe};
 use crate::changes::Message;
 use crate::dunning::waits_until;
 use crate::error::StoreError;
-use crate::keys::Tenant;
-use crate::notice::{NoticeDetails, account_of};
+use crate::keys::{AccountKey, SubjectKey, Tenant};
+use crate::notice::{Notice, NoticeDetails, account_of, credits_subject_id};
 use crate::notify::{Fact, Notification};
 use crate::queue::{ErrorClass, Failure, Lease, MAX_MESSAGE_CRASHES};
 use crate::state::{ObjectRef, Subject};
-use crate::store::{ClaimedEntry, Delivery, LoadRequest};
+use crate::store::{ClaimedEntry, Delivery, LoadRequest, Records};
 
 /// The code of a notice that the notifier did not take.
 const NOTIFIER_FAILED: &str = "notifier_failed";
@@ -21,35 +21,67 @@ const HANDLER_FAILED: &str = "handler_failed";
 /// between hands over again.
 const SETTLE_AFTER: Duration = Duration::from_millis(250);
 
+/// A claimed batch on its way out.
+pub(super) struct Batch<'a> {
+    pub(super) claimed: &'a [ClaimedEntry],
+    /// What its notices are about.
+    known: Vec<Subject>,
+    /// What was handed over and is not settled yet.
+    done: Vec<Lease>,
+    /// Whom some of that tells what is merely good to know.
+    pub(super) told: BTreeSet<SubjectKey>,
+    report: Report,
+}
+
+/// What is to become of a notice.
+enum Prepared {
+    /// It is told.
+    Told(Box<Notification>),
+    /// It ends like this.
+    Ends(Delivery),
+}
+
 impl Billing {
     /// Claims facts that are due and hands them to the notifier, outside of any transaction. What
     /// went well is settled together, at the latest after [`SETTLE_AFTER`].
     pub(super) async fn dispatch_batch(&self) -> Result<Report, StoreError> {
-        let mut report = Report::default();
         if self.is_paused().await? {
-            return Ok(report);
+            return Ok(Report::default());
         }
-        let (mut done, mut since) = (Vec::new(), Instant::now());
-        let batch = self.inner.store.claim_outbox(&self.claim_request()).await?;
-        let mut known = self.about(&batch).await?;
-        for (index, claimed) in batch.iter().enumerate() {
-            match self.deliver(claimed, &known).await? {
-                Delivery::Done => done.push(claimed.lease.clone()),
+        let claimed = self.inner.store.claim_outbox(&self.claim_request()).await?;
+        let mut batch = Batch {
+            claimed: &claimed,
+            known: self.about(&claimed).await?,
+            done: Vec::new(),
+            told: BTreeSet::new(),
+            report: Report::default(),
+        };
+        let mut since = Instant::now();
+        for (index, claimed) in batch.claimed.iter().enumerate() {
+            match self.deliver(claimed, &mut batch).await? {
+                Delivery::Done => batch.done.push(claimed.lease.clone()),
                 failed => {
                     let lease = std::slice::from_ref(&claimed.lease);
-                    report.undelivered += self.settle_facts(lease, &failed).await?;
+                    batch.report.undelivered += self.settle_facts(lease, &failed).await?;
                 }
             }
             if since.elapsed() >= SETTLE_AFTER {
-                report.delivered += self.settle_facts(&done, &Delivery::Done).await?;
-                done.clear();
+                self.settle_done(&mut batch).await?;
                 // It takes long: what was true may be true no more.
-                known = self.about(&batch[index + 1..]).await?;
+                batch.known = self.about(&batch.claimed[index + 1..]).await?;
                 since = Instant::now();
             }
         }
-        report.delivered += self.settle_facts(&done, &Delivery::Done).await?;
-        Ok(report)
+        self.settle_done(&mut batch).await?;
+        Ok(batch.report)
+    }
+
+    /// Settles what was handed over.
+    pub(super) async fn settle_done(&self, batch: &mut Batch<'_>) -> Result<(), StoreError> {
+        batch.told.clear();
+        let done = std::mem::take(&mut batch.done);
+        batch.report.delivered += self.settle_facts(&done, &Delivery::Done).await?;
+        Ok(())
     }
 
     async fn settle_facts(&self, leases: &[Lease], delivery: &Delivery) -> Result<u64, StoreError> {
@@ -60,7 +92,7 @@ impl Billing {
             Delivery::Done => "done",
             Delivery::Dropped => "dropped",
             Delivery::Retry { .. } => "retry",
-            Delivery::Deferred { .. } => "deferred",
+            Delivery::Deferred { .. } | Delivery::PutOff { .. } => "deferred",
             Delivery::Dead { .. } => "dead",
         };
         let now = self.inner.clock.now();
@@ -72,7 +104,7 @@ impl Billing {
     async fn deliver(
         &self,
         claimed: &ClaimedEntry,
-        known: &[Subject],
+        batch: &mut Batch<'_>,
     ) -> Result<Delivery, StoreError> {
         observe::lease_expired("messages", claimed.crashes);
         if claimed.crashes >= MAX_MESSAGE_CRASHES {
@@ -84,27 +116,12 @@ impl Billing {
         let account = claimed.account.clone().or_else(|| account_of(&subject));
         let taken = match (&claimed.entry.message, account) {
             (Message::Notice(notice), account) => {
-                // A payment may have gone through since it failed.
-                let now = self.inner.clock.now();
-                let is_about = |known: &&Subject| known.key == subject;
-                let holds = |known: &Subject| notice.holds(known, self.inner.catalog.policy(), now);
-                let about = known.iter().find(is_about);
-                if notice.object.is_some() && !about.is_some_and(holds) {
-                    return Ok(Delivery::Dropped);
+                match self.prepare_notice(notice, claimed, account, batch).await? {
+                    Prepared::Told(told) => {
+                        self.guarded(self.inner.notifier.notify(&told), NOTIFIER_FAILED).await
+                    }
+                    Prepared::Ends(delivery) => return Ok(delivery),
                 }
-                let waits =
-                    |known: &Subject| waits_until(notice, known, self.inner.catalog.policy(), now);
-                if let Some(due) = about.and_then(waits) {
-                    let message = "it is night where the customer is";
-                    let failure = Failure::new(ErrorClass::Deferred, "outside_hours", message);
-                    return Ok(Delivery::Deferred { due, failure });
-                }
-                let details = NoticeDetails::of(notice, about, &self.inner.catalog, now);
-                let details = self.with_credits(notice, &subject, account.as_deref(), details);
-                let Some(details) = details.await? else { return Ok(Delivery::Dropped) };
-                let notice = notice.clone();
-                let told = Notification { key, subject, account, notice, details };
-                self.guarded(self.inner.notifier.notify(&told), NOTIFIER_FAILED).await
             }
             (Message::Event(event), Some(account)) => {
                 let event = event.clone();
@@ -121,6 +138,55 @@ impl Billing {
             Ok(()) => Ok(Delivery::Done),
             Err(failure) => self.fail_message(claimed, failure).await,
         }
+    }
+
+    /// Whether a notice is true and may be told now, and what is known of it.
+    async fn prepare_notice(
+        &self,
+        notice: &Notice,
+        claimed: &ClaimedEntry,
+        account: Option<String>,
+        batch: &mut Batch<'_>,
+    ) -> Result<Prepared, StoreError> {
+        let (policy, subject) = (self.inner.catalog.policy(), &claimed.subject);
+        // A payment may have gone through since it failed.
+        let now = self.inner.clock.now();
+        let about = batch.known.iter().find(|known| known.key == *subject);
+        if notice.object.is_some() && !about.is_some_and(|it| notice.holds(it, policy, now)) {
+            return Ok(Prepared::Ends(Delivery::Dropped));
+        }
+        // By the clock of the customer it may be night.
+        if let Some(due) = about.and_then(|known| waits_until(notice, known, policy, now)) {
+            return Ok(Prepared::Ends(Delivery::PutOff { due, reason: "outside_hours" }));
+        }
+        let mut details = NoticeDetails::of(notice, about, &self.inner.catalog, now);
+        if notice.kind.is_optional() {
+            let mut names = BTreeSet::from([subject.id.clone()]);
+            if let Some(account) = &account {
+                let Tenant { stripe_account, livemode } = subject.tenant.clone();
+                let owner = AccountKey { stripe_account, account: account.clone() };
+                let customers =
+                    self.inner.store.subjects_of(&owner, Some(livemode), Records::Current);
+                let customers = customers.await?;
+                let known = self.with_credits(notice, &owner, livemode, &customers, details);
+                let Some(known) = known.await? else {
+                    return Ok(Prepared::Ends(Delivery::Dropped));
+                };
+                details = known;
+                names.extend(customers.into_iter().map(|customer| customer.key.id));
+                names.insert(credits_subject_id(&owner));
+            }
+            if let Some(due) = self.too_many(&subject.tenant, names, batch).await? {
+                return Ok(Prepared::Ends(Delivery::PutOff { due, reason: "told_enough" }));
+            }
+        }
+        Ok(Prepared::Told(Box::new(Notification {
+            key: claimed.entry.key.clone(),
+            subject: subject.clone(),
+            account,
+            notice: notice.clone(),
+            details,
+        })))
     }
 
     /// What notices are about, read at once: they are told only while they are true.

@@ -27,6 +27,7 @@ mod read;
 mod ready;
 mod reconcile;
 mod replay;
+mod restraint;
 mod retention;
 mod round;
 mod spend;

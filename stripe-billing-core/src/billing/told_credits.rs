@@ -2,43 +2,33 @@
 
 use super::Billing;
 use crate::error::StoreError;
-use crate::keys::{AccountKey, SubjectKey};
+use crate::keys::AccountKey;
 use crate::ledger::{Account, BalanceView, LedgerKey, Level, Scope};
 use crate::notice::{CreditDetails, Notice, NoticeDetails, NoticeKind, Recipient, unit_of};
-use crate::store::Records;
+use crate::state::Subject;
 
 impl Billing {
-    /// Adds what is known of the credits; `None` if the notice is true no more.
+    /// Adds what is known of the credits of an account with these customers; `None` if the notice is
+    /// true no more.
     pub(super) async fn with_credits(
         &self,
         notice: &Notice,
-        subject: &SubjectKey,
-        account: Option<&str>,
+        owner: &AccountKey,
+        mode: bool,
+        customers: &[Subject],
         mut details: NoticeDetails,
     ) -> Result<Option<NoticeDetails>, StoreError> {
-        let is_about_credits = matches!(
-            notice.kind,
-            NoticeKind::CreditsGranted | NoticeKind::CreditsLow | NoticeKind::CreditsExpiring
-        );
-        let Some(account) = account.filter(|_| is_about_credits) else { return Ok(Some(details)) };
-        let owner = AccountKey {
-            stripe_account: subject.tenant.stripe_account.clone(),
-            account: account.to_owned(),
-        };
-        let mode = subject.tenant.livemode;
         if details.recipient.email.is_none() {
             // It is about the account, of which only its customers have an address.
-            let subjects = self.inner.store.subjects_of(&owner, Some(mode), Records::Current);
-            let known = subjects.await?;
-            let mut known = known.iter().map(Recipient::of).filter(|it| it.email.is_some());
+            let mut known = customers.iter().map(Recipient::of).filter(|it| it.email.is_some());
             details.recipient = known.next().unwrap_or(details.recipient);
         }
         if notice.kind == NoticeKind::CreditsGranted {
-            details.credits = self.granted(&owner, mode, &notice.detail).await?;
+            details.credits = self.granted(owner, mode, &notice.detail).await?;
             return Ok(Some(details));
         }
-        let Some((unit, what)) = unit_of(notice, account) else { return Ok(Some(details)) };
-        let key = LedgerKey::new(owner, unit).in_mode(mode);
+        let Some((unit, what)) = unit_of(notice, &owner.account) else { return Ok(Some(details)) };
+        let key = LedgerKey::new(owner.clone(), unit).in_mode(mode);
         let known = self.inner.store.account(&key, Scope::Open).await?;
         let Some(known) = known else { return Ok(None) };
         let now = self.inner.clock.now();

@@ -130,6 +130,10 @@ impl<'d> Check<'d> {
             let message = "at most ten days from 1 to 90, in ascending order";
             self.report("policy.dunning_days", message);
         }
+        if !(1..=1_000).contains(&policy.notifications_per_day) {
+            let message = "a customer is told between 1 and 1000 notifications within 24 hours";
+            self.report("policy.notifications_per_day", message);
+        }
     }
 
     fn link(&mut self, link: &Link) {

@@ -139,11 +139,13 @@ impl Meaning {
             dunning,
             dunning_days,
             dunning_hours,
+            notifications_per_day,
             fraud,
         } = policy;
         self.text(fraud.as_str());
         self.text(dunning.as_str());
         self.text(dunning_hours.as_str());
+        self.number((*notifications_per_day).into());
         self.count(dunning_days.len());
         for day in dunning_days {
             self.number((*day).into());

@@ -55,6 +55,7 @@
 //! dunning = "standard"                 # or "off": reminders of renewals that failed
 //! dunning_days = [3, 7, 12]            # on which days after the first failed attempt
 //! dunning_hours = "daytime"            # 08:00-20:00 by the customer's clock where it is known; or "any"
+//! notifications_per_day = 3            # about credits, told to a customer within 24 hours; more wait
 //! fraud = "off"                        # or "standard": rules before a checkout, and on events
 //! credits_low = { credits = 50 }       # tell the customer at this balance
 //! credits_from = { stories = "team_first" } # or "member_first", "member", "team": who pays for work on a feature

@@ -61,6 +61,9 @@ pub struct Policy {
     pub dunning_days: Vec<u16>,
     /// At which hours customers are reminded. Default [`DunningHours::Daytime`].
     pub dunning_hours: DunningHours,
+    /// How many notifications ([`NoticeKind::OPTIONAL`](crate::notice::NoticeKind::OPTIONAL)) a customer
+    /// is told within any 24 hours at most, from 1 to 1,000; more of them wait. Default 3.
+    pub notifications_per_day: u16,
     /// Which rules an account has to pass before a checkout is opened, and is judged by when payments
     /// fail, checkouts end, or a warning or a dispute arrives. Default [`Fraud::Off`].
     pub fraud: Fraud,
@@ -81,6 +84,7 @@ impl Default for Policy {
             dunning: Dunning::default(),
             dunning_days: vec![3, 7, 12],
             dunning_hours: DunningHours::default(),
+            notifications_per_day: 3,
             fraud: Fraud::default(),
         }
     }

@@ -44,8 +44,7 @@ impl Inner {
             if *shadow {
                 queue.rest("shadow", None);
             }
-            let (subject, error_class, ticket) = (subject.clone(), None, None);
-            self.outbox.insert(seq, OutboxRow { entry, subject, queue, error_class, ticket });
+            self.outbox.insert(seq, OutboxRow::new(entry, subject.clone(), queue));
         }
         self.execute_postings(postings, &LedgerTerms { now, policy: *ledger });
         for write in tickets {

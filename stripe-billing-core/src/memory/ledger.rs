@@ -188,8 +188,7 @@ impl Inner {
         if let std::collections::hash_map::Entry::Vacant(free) = self.outbox_keys.entry(place) {
             free.insert(seq);
             let queue = QueueState::new("pending", now);
-            self.outbox
-                .insert(seq, OutboxRow { entry, subject, queue, error_class: None, ticket: None });
+            self.outbox.insert(seq, OutboxRow::new(entry, subject, queue));
         }
     }
 }

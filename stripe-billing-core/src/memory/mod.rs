@@ -76,6 +76,8 @@ struct OutboxRow {
     queue: QueueState,
     error_class: Option<&'static str>,
     ticket: Option<String>,
+    /// When it was handed over.
+    told_at: Option<DateTime<Utc>>,
 }
 
 /// A ticket, and how much of it was told.

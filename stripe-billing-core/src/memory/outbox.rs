@@ -1,10 +1,15 @@
+use std::cmp::Reverse;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{MemoryStore, OutboxRow, due};
+use super::{MemoryStore, OutboxRow, QueueState, due};
+use crate::changes::{Message, OutboxEntry};
 use crate::error::StoreError;
+use crate::keys::{SubjectKey, Tenant};
+use crate::notice::NoticeKind;
 use crate::queue::{ClaimRequest, ErrorClass, Lease};
-use crate::store::{Call, CallStore, ClaimedEntry, Delivery, Outbox};
+use crate::store::{Call, CallStore, ClaimedEntry, Delivery, Outbox, Told};
 
 #[async_trait]
 impl Outbox for MemoryStore {
@@ -40,7 +45,7 @@ impl Outbox for MemoryStore {
             if !row.queue.is_held("sending", lease) {
                 continue;
             }
-            row.settle(delivery);
+            row.settle(delivery, now);
             settled += 1;
             if let Delivery::Dead { effects, .. } = delivery {
                 let subject = row.subject.clone();
@@ -50,12 +55,42 @@ impl Outbox for MemoryStore {
         }
         Ok(settled)
     }
+
+    async fn told_since(
+        &self,
+        tenant: &Tenant,
+        subjects: &[String],
+        kinds: &[NoticeKind],
+        since: DateTime<Utc>,
+    ) -> Result<Vec<Told>, StoreError> {
+        let inner = self.lock();
+        let is_asked_for = |row: &OutboxRow| {
+            matches!(&row.entry.message, Message::Notice(notice) if kinds.contains(&notice.kind))
+                && row.subject.tenant == *tenant
+                && subjects.contains(&row.subject.id)
+        };
+        let is_told = |row: &OutboxRow| {
+            row.queue.status == "sending" || row.told_at.is_some_and(|at| at > since)
+        };
+        let rows = inner.outbox.iter().filter(|(_, row)| is_asked_for(row) && is_told(row));
+        let mut told: Vec<Told> =
+            rows.map(|(seq, row)| Told { seq: *seq, at: row.told_at }).collect();
+        told.sort_by_key(|told| (told.at.is_some(), Reverse(told.at)));
+        Ok(told)
+    }
 }
 
 impl OutboxRow {
-    fn settle(&mut self, delivery: &Delivery) {
+    pub(super) fn new(entry: OutboxEntry, subject: SubjectKey, queue: QueueState) -> Self {
+        Self { entry, subject, queue, error_class: None, ticket: None, told_at: None }
+    }
+
+    fn settle(&mut self, delivery: &Delivery, now: DateTime<Utc>) {
         match delivery {
-            Delivery::Done => self.queue.rest("done", None),
+            Delivery::Done => {
+                self.told_at = Some(now);
+                self.queue.rest("done", None);
+            }
             Delivery::Dropped => self.queue.rest("dropped", None),
             Delivery::Retry { due, failure } => {
                 self.queue.attempts += 1;
@@ -67,6 +102,7 @@ impl OutboxRow {
                 self.error_class = Some(failure.class.as_str());
                 self.queue.rest("pending", Some(*due));
             }
+            Delivery::PutOff { due, reason: _ } => self.queue.rest("pending", Some(*due)),
             Delivery::Dead { failure, effects } => {
                 self.queue.attempts += 1;
                 self.error_class = Some(failure.class.as_str());

@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use crate::changes::{Changes, Effects, OutboxEntry, Settlement};
 use crate::error::StoreError;
 use crate::keys::{EventKey, SubjectKey, Tenant};
+use crate::notice::NoticeKind;
 use crate::queue::{ClaimRequest, Failure, Lease};
 use crate::state::{ObjectRef, Subject};
 use crate::webhook::EventKind;
@@ -232,6 +233,13 @@ pub enum Delivery {
         /// Why.
         failure: Failure,
     },
+    /// It is true, and its time has not come. Costs neither an attempt nor a deferral.
+    PutOff {
+        /// When it has.
+        due: DateTime<Utc>,
+        /// What it waits for, kept as the reason: `outside_hours`.
+        reason: &'static str,
+    },
     /// It failed for good.
     Dead {
         /// Why.
@@ -241,11 +249,23 @@ pub enum Delivery {
     },
 }
 
+/// A notice that somebody was told, or may be told just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Told {
+    /// Its place in the outbox, as in its lease.
+    pub seq: i64,
+    /// When it was settled as handed over; `None` while a worker has it.
+    pub at: Option<DateTime<Utc>>,
+}
+
 /// Facts on their way out, written by [`EventStore::commit`].
 ///
 /// Clauses: claims, leases and crashes as in [`EventStore`] clause 2; an entry is claimed until it is settled
 /// as done, dropped or dead, and never in shadow; `settle_outbox` settles those of the leases that were not lost, and says how many; effects are
-/// written once for each of them, about its subject.
+/// written once for each of them, about its subject. `told_since` names notices of the kinds that are
+/// about any of the subjects: those that are claimed, whether their lease has run out or not, and then
+/// those that were settled as done after `since`, the latest first.
 #[async_trait]
 pub trait Outbox: fmt::Debug + Send + Sync + 'static {
     /// Takes due facts.
@@ -258,6 +278,15 @@ pub trait Outbox: fmt::Debug + Send + Sync + 'static {
         delivery: &Delivery,
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError>;
+
+    /// What somebody was told of these kinds since a time, and what is under way.
+    async fn told_since(
+        &self,
+        tenant: &Tenant,
+        subjects: &[String],
+        kinds: &[NoticeKind],
+        since: DateTime<Utc>,
+    ) -> Result<Vec<Told>, StoreError>;
 }
 
 /// A call to Stripe that must happen once per key, whatever races and crashes: its row is claimed

@@ -49,6 +49,7 @@ pub mod receive;
 pub(crate) mod sample;
 pub mod settle;
 pub mod tickets;
+pub mod told;
 
 mod dice;
 mod race;
@@ -258,6 +259,11 @@ macro_rules! store_conformance {
                 outbox_a_suspect_is_claimed_alone,
                 outbox_shadow_entries_are_never_claimed,
             ];
+            told: [
+                outbox_what_was_told_since_a_time,
+                outbox_what_is_under_way_comes_first,
+                outbox_what_is_put_off_costs_nothing,
+            ];
             calls: [
                 call_store_begin_inserts_one_row_whoever_races,
                 call_store_begin_returns_the_row_as_it_is,
@@ -462,6 +468,7 @@ mod tests {
             include_str!("receive.rs"),
             include_str!("settle.rs"),
             include_str!("tickets.rs"),
+            include_str!("told.rs"),
         ];
         let mut cases = 0;
         for area in areas {

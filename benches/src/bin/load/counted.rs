@@ -10,6 +10,7 @@ use stripe_billing_core::changes::{Changes, Effects, Settlement};
 use stripe_billing_core::ledger::{
     Account, Answer, Entry, LedgerKey, Rebuild, Recounted, Refusal, Request, Scope,
 };
+use stripe_billing_core::notice::NoticeKind;
 use stripe_billing_core::queue::{ClaimRequest, Lease};
 use stripe_billing_core::state::Subject;
 use stripe_billing_core::store::{
@@ -17,7 +18,7 @@ use stripe_billing_core::store::{
     Commit, CreditLedger, Decided, Delivery, EntryQuery, EventQuery, EventRange, EventStore,
     EventSummary, Inspect, KnownFailure, LedgerTerms, LoadRequest, Maintain, Operate, Order,
     Outbox, Paused, Receipt, ReceivedEvent, Records, Settled, Stats, StoredEvent, TicketNews,
-    TicketQuery, TicketSweep, Usage, UsageQuery,
+    TicketQuery, TicketSweep, Told, Usage, UsageQuery,
 };
 use stripe_billing_core::ticket::Ticket;
 use stripe_billing_core::{AccountKey, StoreError, SubjectKey, Tenant};
@@ -182,6 +183,16 @@ impl Outbox for Counted {
     ) -> Result<u64, StoreError> {
         one(&self.counts.facts);
         self.store.settle_outbox(leases, delivery, now).await
+    }
+
+    async fn told_since(
+        &self,
+        tenant: &Tenant,
+        subjects: &[String],
+        kinds: &[NoticeKind],
+        since: DateTime<Utc>,
+    ) -> Result<Vec<Told>, StoreError> {
+        self.store.told_since(tenant, subjects, kinds, since).await
     }
 }
 

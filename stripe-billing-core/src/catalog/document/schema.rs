@@ -21,6 +21,7 @@ const POLICY: &[&str] = &[
     "dunning",
     "dunning_days",
     "dunning_hours",
+    "notifications_per_day",
     "fraud",
 ];
 const PLAN: &[&str] =
@@ -128,6 +129,12 @@ fn policy(reader: &mut Reader<'_>, entry: &Entry<'_, '_>, policy: &mut Policy) {
             "dunning_hours" => policy.dunning_hours = reader.word(&entry, policy.dunning_hours),
             "fraud" => policy.fraud = reader.word(&entry, policy.fraud),
             "dunning_days" => policy.dunning_days = reader.days(&entry),
+            "notifications_per_day" => {
+                // What cannot be a number of them counts as none, which the checks name.
+                let number =
+                    reader.integer(&entry).map(|number| u16::try_from(number).unwrap_or(0));
+                policy.notifications_per_day = number.unwrap_or(policy.notifications_per_day);
+            }
             _ => reader.unknown(&entry, POLICY, None),
         }
     }

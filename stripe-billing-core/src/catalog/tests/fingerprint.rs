@@ -46,6 +46,7 @@ fn it_does_not_depend_on_order_or_formatting() {
         connected_accounts = "separate"
         fraud = "standard"
         dunning_days = [2, 9]
+        notifications_per_day = 0x5
         dunning_hours = "any"
         dunning = "off"
         credits_low.tokens = 100
@@ -71,7 +72,7 @@ fn it_is_the_same_in_every_process_and_version() {
     assert_eq!(fingerprint(FULL), fingerprint(FULL));
     assert_eq!(
         fingerprint(FULL),
-        "da3036c27c6a17ac8b527f65a45ae8c4d80f747afdae94a4f872f0085511b6d9"
+        "11d98c0d72583a40541eb30fe108829df3c79a1dc4640dbc3b1bebcb1b682106"
     );
 }
 
@@ -86,6 +87,7 @@ fn every_change_of_meaning_changes_it() {
         ("dunning = \"off\"", "dunning = \"standard\""),
         ("[2, 9]", "[2, 10]"),
         ("dunning_hours = \"any\"", ""),
+        ("notifications_per_day = 5", "notifications_per_day = 6"),
         ("fraud = \"standard\"", ""),
         ("credits_low = { tokens = 100 }", "credits_low = { tokens = 101 }"),
         ("credits_from = { api = \"team\" }", "credits_from = { api = \"member\" }"),

@@ -26,6 +26,7 @@ credits_from = { api = "team" }
 dunning = "off"
 dunning_days = [2, 9]
 dunning_hours = "any"
+notifications_per_day = 5
 fraud = "standard"
 
 [plan.team]
@@ -87,6 +88,7 @@ fn full_in_code() -> Catalog {
             dunning: Dunning::Off,
             dunning_days: vec![2, 9],
             dunning_hours: DunningHours::Any,
+            notifications_per_day: 5,
             fraud: Fraud::Standard,
         })
         .plan(

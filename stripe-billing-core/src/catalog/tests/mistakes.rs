@@ -254,6 +254,11 @@ fn policy_words_durations_and_periods() {
     }
     in_policy("dunning_days = 7", "policy.dunning_days", "an array, such as [3, 7, 12]");
     in_policy("dunning_days = [\"7\"]", "policy.dunning_days[0]", "a whole number");
+    for bad in ["0", "-1", "1001", "65539"] {
+        let statement = format!("notifications_per_day = {bad}");
+        in_policy(&statement, "policy.notifications_per_day", "between 1 and 1000 notifications");
+    }
+    in_policy("notifications_per_day = 1.5", "policy.notifications_per_day", "a whole number");
     for bad in ["monthly", "", "three months", "-1 month", "month 3"] {
         let statement = format!("period = \"{bad}\"");
         in_price(&statement, "plan.pro.price[0].period", "is no period: write \"day\"");

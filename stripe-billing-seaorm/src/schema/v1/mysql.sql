@@ -73,10 +73,11 @@ CREATE TABLE IF NOT EXISTS {p}outbox (
     error_class VARCHAR(16),
     message TEXT,
     ticket VARCHAR(512),
+    told_at BIGINT,
     UNIQUE KEY {p}outbox_key (stripe_account, livemode, fact_key),
     KEY {p}outbox_due (due_at, seq),
     KEY {p}outbox_status (status),
-    KEY {p}outbox_subject (subject),
+    KEY {p}outbox_subject (stripe_account, livemode, subject, kind, told_at),
     KEY {p}outbox_ticket (ticket)
 ) {table};
 CREATE TABLE IF NOT EXISTS {p}calls (
