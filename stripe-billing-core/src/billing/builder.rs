@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use chrono::TimeDelta;
 
+use super::turns::Turns;
 use super::{Billing, Inner, flight};
 use crate::cache::{Cache, NoCache};
 use crate::catalog::Catalog;
@@ -312,6 +313,7 @@ impl BillingBuilder {
                 max_body: self.max_body,
                 flights: flight::Flights::default(),
                 breaker: Mutex::default(),
+                turns: Turns::default(),
                 untold: Mutex::default(),
                 waiting: Mutex::default(),
                 paused: Mutex::default(),

@@ -32,6 +32,7 @@ mod retention;
 mod round;
 mod spend;
 mod told_credits;
+mod turns;
 #[cfg(feature = "tokio")]
 mod worker;
 
@@ -118,6 +119,7 @@ struct Inner {
     max_body: usize,
     flights: flight::Flights<(AccountKey, Ticket), Result<Arc<Access>, Arc<StoreError>>>,
     breaker: Mutex<Breaker>,
+    turns: turns::Turns,
     /// The last turn of the breaker while nobody has been told of it.
     untold: Mutex<Option<failure::Turned>>,
     /// Statuses and types for which a gauge is set.

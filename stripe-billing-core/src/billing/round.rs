@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::time::Instant;
-use std::{mem, vec};
+use std::{mem, slice, vec};
 
 use tracing::Instrument;
 
@@ -83,7 +83,8 @@ impl Billing {
         let Some(request) = self.admitted().await? else { return Ok(Report::default()) };
         let claimed = self.inner.store.claim(&request).await?;
         let read = |claimed| Work { input: self.read(&claimed), claimed };
-        let batch: Vec<Work> = claimed.into_iter().map(read).collect();
+        let mut batch: Vec<Work> = claimed.into_iter().map(read).collect();
+        let (_turn, busy) = self.inner.turns.take(&mut batch);
         let mut round = Round {
             billing: self,
             known: Known::of(batch.iter()),
@@ -91,28 +92,14 @@ impl Billing {
             report: Report::default(),
         };
         let mut rest = batch.iter();
-        while let Some(work) = rest.as_slice().first() {
-            let now = self.inner.clock.now();
-            if now - request.now > request.lease / 2 {
-                // Whoever is slow does not hold the rest up, and loses no lease over it.
-                break;
-            }
-            let waited = now - work.claimed.event.received_at;
-            observe::lease_expired("events", work.claimed.crashes);
-            observe::waited(waited.num_milliseconds().max(0) as f64 / 1_000.0);
-            if let Err(error) = round.take(work).await {
-                self.give_back(round.pending.iter().map(|it| it.work).chain(rest)).await;
-                return Err(error);
-            }
-            rest.next();
-        }
-        let written = round.flush().await;
+        let done = round.take_all(&mut rest, busy, &request).await;
+        // After an error, or where it took long: whoever is slow does not hold the rest up.
         self.give_back(round.pending.iter().map(|it| it.work).chain(rest)).await;
-        written.map(|_| round.report)
+        done.map(|()| round.report)
     }
 
-    /// Hands leases back when the store fails, so that nobody has to wait for them to run out and
-    /// no event is blamed. If that fails too, they do run out.
+    /// Hands leases back, so that nobody has to wait for them to run out and no event is blamed. If
+    /// that fails too, they do run out.
     async fn give_back(&self, works: impl Iterator<Item = &Work>) {
         let settled = Settled {
             settlement: Settlement::Released,
@@ -156,6 +143,31 @@ impl Billing {
 }
 
 impl<'a> Round<'a> {
+    /// Takes one event after the other, until half of the lease is over. Before the last ones, which
+    /// other workers may be at, what comes before is written, and they may be done.
+    async fn take_all(
+        &mut self,
+        rest: &mut slice::Iter<'a, Work>,
+        busy: usize,
+        request: &ClaimRequest,
+    ) -> Result<(), StoreError> {
+        while let Some(work) = rest.as_slice().first() {
+            let now = self.billing.inner.clock.now();
+            if now - request.now > request.lease / 2 {
+                break;
+            }
+            if rest.len() == busy {
+                self.flush().await?;
+            }
+            let waited = now - work.claimed.event.received_at;
+            observe::lease_expired("events", work.claimed.crashes);
+            observe::waited(waited.num_milliseconds().max(0) as f64 / 1_000.0);
+            self.take(work).await?;
+            rest.next();
+        }
+        self.flush().await
+    }
+
     /// Decides an event; it is written with what follows. One that takes more than a decision waits
     /// for what comes before it to be written.
     async fn take(&mut self, work: &'a Work) -> Result<(), StoreError> {
