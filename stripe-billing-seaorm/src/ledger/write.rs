@@ -179,6 +179,7 @@ pub(crate) const UNSCHEDULE: &str =
     "DELETE FROM {p}credit_scheduled WHERE account_id = ? AND grant_key = ?";
 
 #[cfg(all(test, feature = "sqlite"))]
+#[allow(clippy::unwrap_used)] // In the helpers too: a test that cannot go on fails.
 mod tests {
     use std::collections::BTreeSet;
 

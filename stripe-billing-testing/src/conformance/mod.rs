@@ -42,6 +42,7 @@ pub mod load;
 pub mod maintain;
 pub mod notices;
 pub mod operate;
+pub mod operate_tickets;
 pub mod outbox;
 pub mod outbox_keys;
 pub mod parked;
@@ -308,15 +309,17 @@ macro_rules! store_conformance {
                 operate_2_a_released_lease_is_lost,
                 operate_2_a_ticket_stands_where_it_is_ordered,
                 operate_3_a_pause_keeps_who_did_it_first,
+                operate_5_effects_are_recorded_whole,
+                operate_8_another_configuration_takes_up_what_failed_for_it,
+                operate_9_attempts_that_failed_are_kept,
+            ];
+            operate_tickets: [
                 operate_4_a_failure_is_known_by_its_key,
                 operate_4_failures_are_counted_among_any_number_of_tickets,
                 operate_4_a_ticket_is_found_by_its_key,
-                operate_5_effects_are_recorded_whole,
                 operate_6_a_ticket_closes_when_nothing_of_it_fails,
                 operate_6_a_dead_message_keeps_its_ticket_open,
                 operate_7_ticket_news_are_told_once_each,
-                operate_8_another_configuration_takes_up_what_failed_for_it,
-                operate_9_attempts_that_failed_are_kept,
             ];
             ledger: [
                 credit_ledger_1_simultaneous_reservations_never_hold_more_than_there_is,
