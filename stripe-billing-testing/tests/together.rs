@@ -87,7 +87,7 @@ fn event(n: usize) -> Bytes {
         .metadata(&[("account", &format!("account_{customer}"))])
         .quantity(Some(seats))
         .render(Shape::New);
-    EventBuilder::new(&format!("customer.subscription.{kind}"))
+    EventBuilder::new(format!("customer.subscription.{kind}"))
         .id(format!("evt_{n:02}"))
         .created(START + seats)
         .object(object)

@@ -269,9 +269,8 @@ pub async fn event_store_11_simultaneous_writes_count_once(fixture: &Fixture) {
         for (lease, decision) in held.iter().zip(&decisions) {
             let _ = store.commit(lease, decision).await.expect("commit");
         }
-        for number in 0..16 {
-            let (lease, id) = (&held[number], format!("evt_{round}_{number:02}"));
-            if summary(store, &id).await.status == "processing" {
+        for (number, lease) in held.iter().enumerate() {
+            if summary(store, &format!("evt_{round}_{number:02}")).await.status == "processing" {
                 let key = subject(&format!("cus_spare_{round}_{number}"));
                 let spare = store.commit(lease, &changes(&key, 0, at(round))).await;
                 assert_eq!(spare.expect("commit"), Commit::Done);
