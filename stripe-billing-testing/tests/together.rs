@@ -33,6 +33,10 @@ struct Run {
 impl Run {
     /// Sixteen events are due, of four customers in turns: one batch.
     async fn new() -> Self {
+        Self::of((0..CUSTOMERS * EVENTS).map(event)).await
+    }
+
+    async fn of(events: impl Iterator<Item = Bytes>) -> Self {
         let (store, faults) = (MemoryStore::new(), Faults::new());
         let clock = Arc::new(ManualClock::new(at(START)));
         let plan = Plan::new("pro").price(PlanPrice::new("price_pro"));
@@ -43,8 +47,7 @@ impl Run {
             .build()
             .expect("a good configuration");
         let secret = WebhookSecret::new(SECRET).expect("not blank");
-        for n in 0..CUSTOMERS * EVENTS {
-            let body = event(n);
+        for body in events {
             let header = sign(&body, &secret, clock.now());
             billing.receive(&header, body).await.expect("it is stored");
         }
@@ -155,4 +158,23 @@ async fn while_the_store_is_away_nothing_is_tried_by_itself() {
     assert_eq!(run.calls("settle"), 16, "all of it is given back");
     assert_eq!(run.process().await.expect("it is back"), 16);
     assert_eq!(run.ends().await, undisturbed().await);
+}
+
+#[tokio::test]
+async fn what_was_decided_is_written_before_an_event_that_goes_by_itself() {
+    let odd = || {
+        let id = serde_json::json!({"id": 7, "object": "subscription"});
+        EventBuilder::new("customer.subscription.updated").id("evt_odd").object(id).build()
+    };
+    let events = (0..8).map(event).chain([odd()]).chain((8..16).map(event));
+    let run = Run::of(events).await;
+    assert_eq!(run.process().await.expect("memory never fails"), 16);
+    let mut calls = run.faults.calls();
+    calls.retain(|call| ["commit_all", "commit", "settle"].contains(call));
+    assert_eq!(calls, ["commit_all", "settle", "commit_all"]);
+    let query = EventQuery { limit: 100, ..EventQuery::default() };
+    let mut events = run.store.events(&query).await.expect("memory never fails");
+    events.retain(|event| event.status != "processed");
+    let left: Vec<_> = events.iter().map(|event| (event.key.id.as_str(), &*event.status)).collect();
+    assert_eq!(left, [("evt_odd", "ignored")]);
 }

@@ -108,7 +108,7 @@ impl BillingBuilder {
             livemode: None,
             payments_enabled: true,
             worker: format!("worker-{}", std::process::id()),
-            batch: 16,
+            batch: 32,
             lease: TimeDelta::seconds(120),
             backoff: Backoff::default(),
             max_body: 1 << 20,
@@ -243,8 +243,8 @@ impl BillingBuilder {
         self
     }
 
-    /// How many events, and how many facts, a worker takes at once; 16 unless set. More cost the database
-    /// less, and hold up more when a worker crashes. What is taken has to be done within the lease.
+    /// How many events, and how many facts, a worker takes at once; 32 unless set. More cost the database
+    /// less, and hold up more when a worker crashes. What is not done by half of the lease is given back.
     pub fn batch(mut self, size: u32) -> Self {
         self.batch = size;
         self

@@ -48,7 +48,8 @@ impl Billing {
         if self.is_paused().await? {
             return Ok(Report::default());
         }
-        let claimed = self.inner.store.claim_outbox(&self.claim_request()).await?;
+        let request = self.claim_request();
+        let claimed = self.inner.store.claim_outbox(&request).await?;
         let mut batch = Batch {
             claimed: &claimed,
             known: self.about(&claimed).await?,
@@ -58,6 +59,15 @@ impl Billing {
         };
         let mut since = Instant::now();
         for (index, claimed) in batch.claimed.iter().enumerate() {
+            let now = self.inner.clock.now();
+            if now - request.now > request.lease / 2 {
+                // Whoever hands over slowly leaves the rest to others, before they take it for lost.
+                let rest: Vec<Lease> =
+                    batch.claimed[index..].iter().map(|claimed| claimed.lease.clone()).collect();
+                let given_back = Delivery::PutOff { due: now, reason: "given_back" };
+                batch.report.undelivered += self.settle_facts(&rest, &given_back).await?;
+                break;
+            }
             match self.deliver(claimed, &mut batch).await? {
                 Delivery::Done => batch.done.push(claimed.lease.clone()),
                 failed => {

@@ -233,11 +233,12 @@ pub enum Delivery {
         /// Why.
         failure: Failure,
     },
-    /// It is true, and its time has not come. Costs neither an attempt nor a deferral.
+    /// It is true, and its time has not come, or this worker's is over. Costs neither an attempt nor a
+    /// deferral.
     PutOff {
-        /// When it has.
+        /// When it is due.
         due: DateTime<Utc>,
-        /// What it waits for, kept as the reason: `outside_hours`.
+        /// What it waits for, kept as the reason: `outside_hours`, `told_enough`, `given_back`.
         reason: &'static str,
     },
     /// It failed for good.

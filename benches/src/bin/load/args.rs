@@ -12,7 +12,7 @@ load intake|process|history|depth|ledger|renewals [options]
   --connections N    intake: keep-alive connections that send (32);
                      ledger: clients at the same time (16; 32 on SQLite)
   --workers N        process, renewals, history: workers (4, 4, 1)
-  --batch N          process, renewals, history, depth: events that a worker takes at once (16)
+  --batch N          process, renewals, history, depth: events that a worker takes at once (32)
   --sizes A,B,C      history: objects of a customer's past (10,1000,100000);
                      depth: settled rows in the inbox (10000,10000000);
                      renewals: accounts (10000,100000)
@@ -107,7 +107,7 @@ impl Args {
             },
             connections: if mode == Mode::Ledger { 16 } else { 32 },
             workers: if mode == Mode::History { 1 } else { 4 },
-            batch: 16,
+            batch: 32,
             runs: if matches!(mode, Mode::Depth | Mode::Renewals) { 1 } else { 3 },
             sizes: match mode {
                 Mode::Depth => vec![10_000, 10_000_000],
