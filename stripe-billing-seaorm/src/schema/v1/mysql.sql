@@ -77,7 +77,7 @@ CREATE TABLE IF NOT EXISTS {p}outbox (
     UNIQUE KEY {p}outbox_key (stripe_account, livemode, fact_key),
     KEY {p}outbox_due (due_at, seq),
     KEY {p}outbox_status (status),
-    KEY {p}outbox_subject (stripe_account, livemode, subject, kind, told_at),
+    KEY {p}outbox_subject (subject, stripe_account, livemode, kind, told_at),
     KEY {p}outbox_ticket (ticket)
 ) {table};
 CREATE TABLE IF NOT EXISTS {p}calls (

@@ -79,7 +79,7 @@ CREATE TABLE IF NOT EXISTS {p}outbox (
 );
 CREATE INDEX IF NOT EXISTS {p}outbox_due ON {p}outbox (due_at, seq) WHERE due_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS {p}outbox_status ON {p}outbox (status);
-CREATE INDEX IF NOT EXISTS {p}outbox_subject ON {p}outbox (stripe_account, livemode, subject, kind, told_at);
+CREATE INDEX IF NOT EXISTS {p}outbox_subject ON {p}outbox (subject, stripe_account, livemode, kind, told_at);
 CREATE INDEX IF NOT EXISTS {p}outbox_ticket ON {p}outbox (ticket, status) WHERE ticket IS NOT NULL;
 CREATE TABLE IF NOT EXISTS {p}calls (
     call_key TEXT PRIMARY KEY,
