@@ -23,7 +23,6 @@ pub(crate) use together::statement as statement_of_several;
 
 use crate::classify::corrupt;
 use crate::db::{self, Db};
-#[cfg(feature = "postgres")]
 use crate::dialect::Dialect;
 use crate::effects::{EffectRows, SubjectColumns};
 
@@ -70,28 +69,43 @@ pub(crate) async fn commit(
     Ok(outcome)
 }
 
-/// Writes all of them in one transaction, or as many from the first on as fit into one statement, or
-/// none. Which of them is refused is seen when each is written by itself.
+/// Postgres writes as many from the first on as fit into one statement, SQLite all in one transaction:
+/// all of these, or none. Which of them is refused is seen when each is written by itself. On MySQL
+/// each has a transaction of its own: many statements later its locks would still be in the way.
 pub(crate) async fn commit_all(db: &Db, decided: &[Decided<'_>]) -> Result<usize, StoreError> {
-    let rows = decided.iter().map(|Decided { lease, changes }| Row::new(lease, changes));
-    let rows = rows.collect::<Result<Vec<_>, _>>()?;
-    #[cfg(feature = "postgres")]
-    if db.dialect == Dialect::Postgres {
-        return together::commit(db, &rows).await;
+    match db.dialect {
+        #[cfg(feature = "postgres")]
+        Dialect::Postgres => together::commit(db, &rows(decided)?).await,
+        Dialect::Sqlite => in_one_transaction(db, &rows(decided)?).await,
+        _ => one_by_one(db, decided).await,
     }
+}
+
+fn rows<'a>(decided: &[Decided<'a>]) -> Result<Vec<Row<'a>>, StoreError> {
+    decided.iter().map(|Decided { lease, changes }| Row::new(lease, changes)).collect()
+}
+
+async fn in_one_transaction(db: &Db, rows: &[Row<'_>]) -> Result<usize, StoreError> {
     let tx = db.begin().await?;
-    for row in &rows {
-        match steps::commit(db, &tx, row).await {
-            Ok(Commit::Done) => {}
-            Ok(Commit::Conflict | Commit::LeaseLost) => {
-                db::rollback(tx).await?;
-                return Ok(0);
-            }
-            Err(error) => return Err(error),
+    for row in rows {
+        if steps::commit(db, &tx, row).await? != Commit::Done {
+            db::rollback(tx).await?;
+            return Ok(0);
         }
     }
     db.commit(tx).await?;
     Ok(rows.len())
+}
+
+async fn one_by_one(db: &Db, decided: &[Decided<'_>]) -> Result<usize, StoreError> {
+    for (written, Decided { lease, changes }) in decided.iter().enumerate() {
+        match commit(db, lease, changes).await {
+            Ok(Commit::Done) => {}
+            Err(error) if written == 0 => return Err(error),
+            _ => return Ok(written),
+        }
+    }
+    Ok(decided.len())
 }
 
 impl<'a> Row<'a> {
