@@ -146,7 +146,7 @@ pub enum Commit {
 /// 9. Tickets are unique per tenant and key. A write of an open ticket opens or reopens it, and
 ///    counts; a write of a closed one closes it, and opens none. The audit log is append-only.
 /// 10. Postings of the changes are executed as [`CreditLedger`] clause 10 says.
-/// 11. `commit_all` writes decisions of one tenant in their order, each as `commit` would write it and
+/// 11. `commit_all` writes decisions in their order, each as `commit` would write it and
 ///     all in one transaction where the backend can: so many from the first on as it says, and none
 ///     of the others. One that `commit` would refuse is among the others, and a failed call may have
 ///     written some. Of those of one subject each expects the version that the one before it leaves.

@@ -64,6 +64,9 @@ impl<'a> Group<'a> {
     fn add(&mut self, row: &'a Row<'a>, parked: &mut BTreeSet<&'a str>) -> bool {
         let changes = row.changes;
         let id = changes.subject.id.as_str();
+        // The statement is about one tenant.
+        let first = self.rows.first().map(|first| &first.changes.subject.tenant);
+        let is_at_home = first == Some(&changes.subject.tenant);
         let follows = self.subjects.get(id).is_none_or(|known| {
             known.owner.is_empty() && known.expected + known.steps == changes.expected_version
         });
@@ -74,7 +77,8 @@ impl<'a> Group<'a> {
             let known = self.facts.get(fact.entry.key.as_str());
             known.is_some_and(|(_, known)| known.body != fact.body)
         };
-        if !follows
+        if !is_at_home
+            || !follows
             || misses_parked
             || row.adopted.iter().any(named)
             || row.effects.facts.iter().any(said)

@@ -13,14 +13,19 @@ use stripe_billing_core::store::{AuditQuery, Commit, Decided, EventQuery, Store}
 use super::Fixture;
 use super::race::{insist, race};
 use super::sample::{
-    at, audited, changes, claim, claim_outbox, current, event_of, invoice, linked, linking, live,
-    load, load_all, notice, paid, past, retake, seats, started, subject, subject_of, subscription,
-    summary, telling, test_mode,
+    at, audited, changes, claim, claim_outbox, connected, current, event_of, invoice, linked,
+    linking, live, load, load_all, notice, paid, past, retake, seats, started, subject, subject_of,
+    subscription, summary, telling, test_mode,
 };
 
 /// Receives an event for each decision, and claims them.
 async fn leases(store: &dyn Store, decisions: &[Changes]) -> Vec<Lease> {
-    let id = |number: usize| format!("evt_{number:02}");
+    leases_from(store, decisions, 0).await
+}
+
+/// The same, with ids from a number on.
+async fn leases_from(store: &dyn Store, decisions: &[Changes], first: usize) -> Vec<Lease> {
+    let id = |number: usize| format!("evt_{:02}", first + number);
     for (number, decision) in decisions.iter().enumerate() {
         let event = event_of(decision.subject.tenant.clone(), &id(number), at(0));
         store.receive(event).await.expect("receive");
@@ -153,6 +158,30 @@ pub async fn event_store_11_together_is_one_after_the_other(fixture: &Fixture) {
     let due = claim(other, at(600)).await;
     let due: Vec<_> = due.iter().map(|held| held.event.key.id.as_str()).collect();
     assert_eq!(due, ["evt_01", "evt_01"]);
+}
+
+/// Of two tenants in turns, with the same ids, each has what it would have alone.
+pub async fn event_store_11_tenants_are_apart(fixture: &Fixture) {
+    let (store, other) = (fixture.node().as_ref(), fixture.other().as_ref());
+    let stories = story(&live()).into_iter().zip(story(&test_mode()));
+    let decisions: Vec<Changes> = stories.flat_map(|(live, test)| [live, test]).collect();
+    let held = leases(store, &decisions).await;
+    assert_eq!(all_of(store, &decided(&held, &decisions)).await, decisions.len());
+
+    let alone = story(&connected("acct_1"));
+    let held = leases_from(store, &alone, decisions.len()).await;
+    assert_eq!(all_of(store, &decided(&held, &alone)).await, alone.len());
+    let without_event_ids = |lines: Vec<String>| -> Vec<String> {
+        let id = |line: String| match line.split_once(' ') {
+            Some((first, rest)) if first.starts_with("evt_") => rest.to_owned(),
+            _ => line,
+        };
+        lines.into_iter().map(id).collect()
+    };
+    let expected = without_event_ids(left(other, &connected("acct_1")).await);
+    assert_eq!(expected.len(), 4 + 6 + 3, "{expected:#?}");
+    assert_eq!(without_event_ids(left(other, &live()).await), expected);
+    assert_eq!(without_event_ids(left(other, &test_mode()).await), expected);
 }
 
 /// Writes five decisions of which the third is spoiled. What is said to be written is, and from the

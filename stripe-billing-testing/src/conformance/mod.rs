@@ -206,6 +206,7 @@ macro_rules! store_conformance {
             ];
             commit_all: [
                 event_store_11_together_is_one_after_the_other,
+                event_store_11_tenants_are_apart,
                 event_store_11_another_version_is_refused_with_what_follows,
                 event_store_11_a_lost_lease_is_refused_with_what_follows,
                 event_store_11_another_fact_under_the_key_is_refused,
