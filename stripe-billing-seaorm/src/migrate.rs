@@ -41,7 +41,7 @@ pub(crate) async fn run(db: &Db) -> Result<(), ConnectError> {
         let released = db
             .query(
                 &tx,
-                "SELECT RELEASE_LOCK(SHA1(CONCAT(DATABASE(), '.', ?)))",
+                "SELECT RELEASE_LOCK(SHA2(CONCAT(DATABASE(), '.', ?), 256))",
                 vec![lock_name(db).into()],
             )
             .await;
@@ -69,7 +69,7 @@ async fn lock(db: &Db, tx: &DatabaseTransaction) -> Result<(), ConnectError> {
             let rows = db
                 .query(
                     tx,
-                    "SELECT GET_LOCK(SHA1(CONCAT(DATABASE(), '.', ?)), 60)",
+                    "SELECT GET_LOCK(SHA2(CONCAT(DATABASE(), '.', ?), 256), 60)",
                     vec![lock_name(db).into()],
                 )
                 .await?;
@@ -85,7 +85,8 @@ async fn lock(db: &Db, tx: &DatabaseTransaction) -> Result<(), ConnectError> {
     Ok(())
 }
 
-/// Locks of MySQL are the server's, so the statements add the database to the name.
+/// Locks of MySQL are the server's, so the statements add the database to the name, and hash both to
+/// the 64 characters that it may have. By `SHA2`: MySQL 9.6 has no `SHA1` any more.
 fn lock_name(db: &Db) -> String {
     format!("stripe_billing.migrate.{}", db.prefix)
 }

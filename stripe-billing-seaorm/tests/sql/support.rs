@@ -127,8 +127,11 @@ impl TestDb {
                 admin.execute_unprepared(&sql).await.unwrap();
             }
             _ => {
-                let sql =
-                    format!("SELECT id FROM information_schema.processlist WHERE db = '{name}'");
+                // MySQL's number has no sign, MariaDB's has one.
+                let sql = format!(
+                    "SELECT CAST(id AS SIGNED) FROM information_schema.processlist \
+                     WHERE db = '{name}'"
+                );
                 let statement = sea_orm::Statement::from_string(admin.get_database_backend(), sql);
                 for row in admin.query_all_raw(statement).await.unwrap() {
                     let id: i64 = row.try_get_by_index(0).unwrap();
