@@ -38,6 +38,9 @@ pub(crate) struct Table {
     pub(crate) columns: &'static [(&'static str, Kind)],
     /// What the key consists of, beside the account.
     key: &'static [&'static str],
+    /// What stays as it was first written, and so has no part in a replacement: SQLite would write the
+    /// indices anew in which it is.
+    fixed: &'static [&'static str],
     clash: Clash,
     pub(crate) is_accounts: bool,
 }
@@ -84,6 +87,17 @@ pub(crate) const LOTS: Table = Table {
         ("repaid", Number),
     ],
     key: &["id"],
+    fixed: &[
+        "kind",
+        "category",
+        "grant_key",
+        "source_id",
+        "in_period",
+        "in_series",
+        "granted",
+        "priority",
+        "effective_at",
+    ],
     clash: Clash::Replace,
     is_accounts: true,
 };
@@ -112,6 +126,7 @@ pub(crate) const ENTRIES: Table = Table {
         ("recorded_at", Number),
     ],
     key: &["seq"],
+    fixed: &[],
     clash: Clash::Fail,
     is_accounts: true,
 };
@@ -120,6 +135,7 @@ pub(crate) const KEYS: Table = Table {
     name: "credit_keys",
     columns: &[("idem_key", Text), ("request_hash", Text), ("first_seq", Number), ("reply", Text)],
     key: &["idem_key"],
+    fixed: &[],
     clash: Clash::Fail,
     is_accounts: true,
 };
@@ -128,6 +144,7 @@ pub(crate) const RESERVATIONS: Table = Table {
     name: "credit_reservations",
     columns: &[("id", Text), ("is_open", Flag), ("body", Text)],
     key: &["id"],
+    fixed: &[],
     clash: Clash::Replace,
     is_accounts: true,
 };
@@ -136,6 +153,7 @@ pub(crate) const LIMITS: Table = Table {
     name: "credit_limits",
     columns: &[("id", Text), ("body", Text)],
     key: &["id"],
+    fixed: &[],
     clash: Clash::Replace,
     is_accounts: true,
 };
@@ -144,6 +162,7 @@ pub(crate) const FREEZES: Table = Table {
     name: "credit_freezes",
     columns: &[("id", Text), ("is_open", Flag), ("body", Text)],
     key: &["id"],
+    fixed: &[],
     clash: Clash::Replace,
     is_accounts: true,
 };
@@ -152,6 +171,7 @@ pub(crate) const SOURCES: Table = Table {
     name: "credit_sources",
     columns: &[("id", Text), ("body", Text)],
     key: &["id"],
+    fixed: &[],
     clash: Clash::Replace,
     is_accounts: true,
 };
@@ -160,6 +180,7 @@ pub(crate) const SCHEDULED: Table = Table {
     name: "credit_scheduled",
     columns: &[("grant_key", Text), ("source_id", Text), ("body", Text)],
     key: &["grant_key"],
+    fixed: &[],
     clash: Clash::Replace,
     is_accounts: true,
 };
@@ -180,6 +201,7 @@ pub(crate) const NOTICES: Table = Table {
         ("due_at", Number),
     ],
     key: &["stripe_account", "livemode", "fact_key"],
+    fixed: &[],
     clash: Clash::Keep,
     is_accounts: false,
 };
@@ -201,6 +223,7 @@ pub(crate) const AUDIT: Table = Table {
         ("reason", Text),
     ],
     key: &["seq"],
+    fixed: &[],
     clash: Clash::Fail,
     is_accounts: false,
 };
@@ -216,7 +239,8 @@ impl Table {
     fn on_clash(&self, dialect: Dialect) -> String {
         let account = self.is_accounts.then_some("account_id");
         let key: Vec<&str> = account.into_iter().chain(self.key.iter().copied()).collect();
-        let changed = self.columns.iter().map(|(name, _)| *name).filter(|name| !key.contains(name));
+        let stays = |name: &&str| key.contains(name) || self.fixed.contains(name);
+        let changed = self.columns.iter().map(|(name, _)| *name).filter(|name| !stays(name));
         match (self.clash, dialect) {
             (Clash::Fail, _) => String::new(),
             // MySQL's IGNORE would hide other errors as well.
