@@ -1,15 +1,18 @@
-//! Spending from the ledger, beside the least that a spend could be: one statement that takes from a
-//! row and writes an entry, without lots, keys, limits or an answer that can be repeated.
+//! Spending from the ledger, beside the least that a spend could be. On Postgres that is one statement
+//! that takes from a row and writes an entry, without lots, keys, limits or an answer that can be
+//! repeated. On SQLite it is a transaction for each spend, of the rows that a spend of the ledger has:
+//! what is measured there is what it brings to write several together.
 
 use std::future::Future;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::DateTime;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, SqliteTransactionMode, Statement,
-    TransactionOptions, TransactionTrait,
+    TransactionOptions, TransactionTrait, Value,
 };
 use stripe_billing_core::ledger::{Command, Grant, LedgerKey, LedgerPolicy, Request};
 use stripe_billing_core::store::{CreditLedger, LedgerTerms};
@@ -25,6 +28,8 @@ use crate::report;
 const ACCOUNTS: usize = 10_000;
 /// The same on SQLite, where all of them share one writer anyway.
 const SQLITE_ACCOUNTS: usize = 1_000;
+/// How often the disk is asked how long it takes.
+const FLUSHES: usize = 501;
 
 pub(crate) async fn run(args: &Args) -> Outcome {
     let is_sqlite = args.database == "sqlite";
@@ -96,24 +101,36 @@ async fn on_sqlite(args: &Args, url: &str, clients: usize) -> Outcome<[f64; 4]> 
     let hot = ours(&store, "hot", args.events, 1, clients).await?;
     drop(store);
     let bare = connect(url, 1).await?;
-    for sql in [
-        "PRAGMA journal_mode = WAL",
-        "PRAGMA synchronous = FULL",
-        "CREATE TABLE bare_accounts (id BIGINT PRIMARY KEY, seq BIGINT NOT NULL, \
-         available BIGINT NOT NULL CHECK (available >= 0))",
-        "CREATE TABLE bare_entries (account BIGINT NOT NULL, seq BIGINT NOT NULL, \
-         idem_key TEXT NOT NULL, amount BIGINT NOT NULL, after BIGINT NOT NULL, \
-         at BIGINT NOT NULL, PRIMARY KEY (account, seq), UNIQUE (account, idem_key))",
-        "INSERT INTO bare_accounts WITH RECURSIVE s(n) AS \
-         (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n < 10000) SELECT n, 0, 1000000000 FROM s",
-    ] {
+    for sql in BARE_SQLITE {
         bare.execute_unprepared(sql).await?;
     }
     let spends = args.events / 4;
-    let bare_many = bare_transactions(&bare, "many", spends, SQLITE_ACCOUNTS).await?;
-    let bare_hot = bare_transactions(&bare, "hot", spends, 1).await?;
+    let bare_many = bare_transactions(&bare, "many", spends, SQLITE_ACCOUNTS, 1).await?;
+    let bare_hot = bare_transactions(&bare, "hot", spends, 1, 1).await?;
+    let grouped =
+        bare_transactions(&bare, "grouped", args.events, SQLITE_ACCOUNTS, clients).await?;
+    println!(
+        "{clients} bare spends in a transaction: {grouped:.0} a second; a flush of the disk: {} \u{b5}s",
+        flush(url)?.as_micros()
+    );
     bare.close().await?;
     Ok([many, bare_many, hot, bare_hot])
+}
+
+/// How long the disk takes to keep a page, the median of many.
+fn flush(url: &str) -> Outcome<Duration> {
+    let path = url.trim_start_matches("sqlite://").split('?').next().unwrap_or_default();
+    let mut file = std::fs::File::create(format!("{path}.flush"))?;
+    let mut times = Vec::new();
+    for _ in 0..FLUSHES {
+        file.write_all(&[1; 4_096])?;
+        let started = Instant::now();
+        file.sync_data()?;
+        times.push(started.elapsed());
+    }
+    std::fs::remove_file(format!("{path}.flush"))?;
+    times.sort();
+    Ok(times.get(FLUSHES / 2).copied().unwrap_or_default())
 }
 
 fn key(account: usize) -> LedgerKey {
@@ -195,29 +212,76 @@ async fn bare_spends(
     .await
 }
 
-/// One transaction for each spend, on one connection.
+/// Tables for the rows of a spend, as wide as those of the ledger.
+const BARE_SQLITE: [&str; 9] = [
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA wal_autocheckpoint = 4000",
+    "CREATE TABLE bare_accounts (id INTEGER PRIMARY KEY, seq BIGINT NOT NULL, \
+     available BIGINT NOT NULL CHECK (available >= 0))",
+    "CREATE TABLE bare_lots (account BIGINT NOT NULL, id BIGINT NOT NULL, \
+     remaining BIGINT NOT NULL CHECK (remaining >= 0), consumed BIGINT NOT NULL, \
+     PRIMARY KEY (account, id)) WITHOUT ROWID",
+    "CREATE TABLE bare_entries (account BIGINT NOT NULL, seq BIGINT NOT NULL, \
+     idem_key TEXT NOT NULL, request_hash TEXT NOT NULL, moves TEXT NOT NULL, \
+     amount BIGINT NOT NULL, after BIGINT NOT NULL, at BIGINT NOT NULL, \
+     PRIMARY KEY (account, seq)) WITHOUT ROWID",
+    "CREATE TABLE bare_keys (account BIGINT NOT NULL, idem_key TEXT NOT NULL, \
+     request_hash TEXT NOT NULL, reply TEXT NOT NULL, PRIMARY KEY (account, idem_key)) \
+     WITHOUT ROWID",
+    "INSERT INTO bare_accounts WITH RECURSIVE s(n) AS \
+     (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n < 10000) SELECT n, 0, 1000000000 FROM s",
+    "INSERT INTO bare_lots SELECT id, 1, 1000000000, 0 FROM bare_accounts",
+];
+
+/// So many spends in each transaction, on one connection.
 async fn bare_transactions(
     connection: &DatabaseConnection,
     name: &str,
     spends: usize,
     accounts: usize,
+    in_each: usize,
 ) -> Outcome<f64> {
+    const HASH: &str = "0123456789abcdef0123456789abcdef";
+    const MOVES: &str = r#"[{"lot":1,"from":"remaining","to":"consumed","amount":1}]"#;
+    const REPLY: &str = r#"{"spent":{"amount":1,"available":1000000000,"debt":0,"seq":1}}"#;
+
     let started = Instant::now();
-    for number in 0..spends {
+    for first in (0..spends).step_by(in_each) {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
         let tx = connection.begin_with_options(options).await?;
-        let place = i64::try_from(account(number, accounts))?;
-        let sql = "UPDATE bare_accounts SET seq = seq + 1, available = available - 1 \
-                   WHERE id = ? AND available >= 1";
-        let update = Statement::from_sql_and_values(DbBackend::Sqlite, sql, [place.into()]);
-        tx.execute_raw(update).await?;
-        let sql = "INSERT INTO bare_entries (account, seq, idem_key, amount, after, at) \
-                   SELECT id, seq, ?, 1, available, 1 FROM bare_accounts WHERE id = ?";
-        let values = [format!("{name}-{number:032}").into(), place.into()];
-        tx.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await?;
+        for number in first..(first + in_each).min(spends) {
+            let place = i64::try_from(account(number, accounts))?;
+            let key = format!("{name}-{number:032}");
+            let steps: [(&str, Vec<Value>); 4] = [
+                (
+                    "UPDATE bare_accounts SET seq = seq + 1, available = available - 1 \
+                     WHERE id = ? AND available >= 1",
+                    vec![place.into()],
+                ),
+                (
+                    "UPDATE bare_lots SET remaining = remaining - 1, consumed = consumed + 1 \
+                     WHERE account = ? AND id = 1",
+                    vec![place.into()],
+                ),
+                (
+                    "INSERT INTO bare_entries SELECT id, seq, ?, ?, ?, 1, available, 1 \
+                     FROM bare_accounts WHERE id = ?",
+                    vec![key.as_str().into(), HASH.into(), MOVES.into(), place.into()],
+                ),
+                (
+                    "INSERT INTO bare_keys VALUES (?, ?, ?, ?)",
+                    vec![place.into(), key.as_str().into(), HASH.into(), REPLY.into()],
+                ),
+            ];
+            for (sql, values) in steps {
+                let step = Statement::from_sql_and_values(DbBackend::Sqlite, sql, values);
+                tx.execute_raw(step).await?;
+            }
+        }
         tx.commit().await?;
     }
     Ok(spends as f64 / started.elapsed().as_secs_f64())
