@@ -228,7 +228,7 @@ CREATE TABLE IF NOT EXISTS {p}credit_entries (
     effective_at BIGINT NOT NULL,
     recorded_at BIGINT NOT NULL,
     PRIMARY KEY (account_id, seq)
-) WITHOUT ROWID;
+);
 CREATE TABLE IF NOT EXISTS {p}credit_keys (
     account_id BIGINT NOT NULL,
     idem_key TEXT NOT NULL,
@@ -236,7 +236,7 @@ CREATE TABLE IF NOT EXISTS {p}credit_keys (
     first_seq BIGINT NOT NULL,
     reply TEXT NOT NULL,
     PRIMARY KEY (account_id, idem_key)
-) WITHOUT ROWID;
+);
 CREATE TABLE IF NOT EXISTS {p}credit_reservations (
     account_id BIGINT NOT NULL,
     id TEXT NOT NULL,
