@@ -1,6 +1,6 @@
 //! What follows from an event beside the state: messages, tickets, the audit log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
@@ -108,7 +108,7 @@ impl<'a> EffectRows<'a> {
     ) -> Result<(), StoreError> {
         let told = self.told(db, tx, subject, "").await?;
         let mut missing: Vec<&FactRow<'_>> = self.facts.iter().collect();
-        missing.retain(|fact| !told.contains_key(&fact.entry.key));
+        missing.retain(|fact| !told.contains(&fact.entry.key));
         while !missing.is_empty() {
             match self.insert_facts(db, tx, subject, &missing).await {
                 Ok(inserted) if inserted == missing.len() as u64 => break,
@@ -120,7 +120,7 @@ impl<'a> EffectRows<'a> {
                 // read what is there now, and not what was there when the transaction began.
                 Err(error) if is_duplicate(&error) => {
                     let told = self.told(db, tx, subject, " LOCK IN SHARE MODE").await?;
-                    missing.retain(|fact| !told.contains_key(&fact.entry.key));
+                    missing.retain(|fact| !told.contains(&fact.entry.key));
                 }
                 Err(error) => return Err(error),
             }
@@ -160,14 +160,14 @@ impl<'a> EffectRows<'a> {
         db.execute(tx, sql, values).await
     }
 
-    /// What is in the outbox already, by key; an error if one of them is another message.
-    pub(crate) async fn told(
+    /// The keys of what is in the outbox already; an error if one of them is another message.
+    async fn told(
         &self,
         db: &Db,
         on: &impl ConnectionTrait,
         subject: &SubjectColumns,
         lock: &str,
-    ) -> Result<BTreeMap<String, String>, StoreError> {
+    ) -> Result<BTreeSet<String>, StoreError> {
         // Few different lengths, so that few statements are prepared: the last one is repeated.
         let places = self.facts.len().next_power_of_two();
         let sql = db.render(&format!(
@@ -181,14 +181,14 @@ impl<'a> EffectRows<'a> {
             values.resize(2 + places, last);
         }
         let rows = db.query(on, sql, values).await?;
-        let mut told = BTreeMap::new();
+        let mut told = BTreeSet::new();
         for stored in &rows {
             let (key, body): (String, String) = (column(stored, 0)?, column(stored, 1)?);
             let fact = self.facts.iter().find(|fact| fact.entry.key == key);
             if !fact.is_some_and(|fact| fact.says(&body)) {
                 return Err(StoreError::key_reused(&key));
             }
-            told.insert(key, body);
+            told.insert(key);
         }
         Ok(told)
     }

@@ -59,14 +59,14 @@ pub(crate) struct Sql {
     pub(crate) events_by_id: String,
     pub(crate) stats: String,
     pub(crate) backlog: String,
-    /// Postgres writes a whole batch, and a whole decision, in one statement.
+    /// Postgres writes a whole batch, and the decisions on one, in one statement.
     #[cfg(feature = "postgres")]
     pub(crate) insert_events: String,
     #[cfg(feature = "postgres")]
-    pub(crate) commit: [String; commit::SHAPES],
-    /// The decisions on several events.
+    pub(crate) commit: String,
+    /// Why a decision was refused.
     #[cfg(feature = "postgres")]
-    pub(crate) commit_all: String,
+    pub(crate) refusal: String,
     /// Reads an account of the ledger with what is open of it.
     pub(crate) credit_open: String,
     /// Reads all of an account.
@@ -225,9 +225,9 @@ impl Sql {
                  RETURNING stripe_account, livemode, event_id"
             )),
             #[cfg(feature = "postgres")]
-            commit: std::array::from_fn(|shape| render(&commit::statement(shape))),
+            commit: render(&commit::statement()),
             #[cfg(feature = "postgres")]
-            commit_all: render(&commit::statement_of_several()),
+            refusal: render(commit::REFUSAL),
             credit_open: render(&ledger::load_statement(Scope::Open, 0)),
             credit_all: render(&ledger::load_statement(Scope::All, 0)),
             credit_lock: render(&ledger::lock_statement(dialect)),

@@ -1,8 +1,6 @@
 //! Writes a decision: all of it or nothing.
 
 mod adopt;
-#[cfg(feature = "postgres")]
-mod at_once;
 mod steps;
 #[cfg(feature = "postgres")]
 mod together;
@@ -17,9 +15,7 @@ use stripe_billing_core::state::ObjectRef;
 use stripe_billing_core::store::{Commit, Decided};
 
 #[cfg(feature = "postgres")]
-pub(crate) use at_once::{SHAPES, statement};
-#[cfg(feature = "postgres")]
-pub(crate) use together::statement as statement_of_several;
+pub(crate) use together::{REFUSAL, statement};
 
 use crate::classify::corrupt;
 use crate::db::{self, Db};
@@ -57,8 +53,13 @@ pub(crate) async fn commit(
 ) -> Result<Commit, StoreError> {
     let row = Row::new(lease, changes)?;
     #[cfg(feature = "postgres")]
-    if db.dialect == Dialect::Postgres && row.fits_one_statement() {
-        return at_once::commit(db, row).await;
+    if db.dialect == Dialect::Postgres && changes.is_plain() {
+        if together::commit(db, std::slice::from_ref(&row)).await? == 1 {
+            return Ok(Commit::Done);
+        }
+        if let Some(refused) = together::refusal(db, &row).await? {
+            return Ok(refused);
+        }
     }
     let tx = db.begin().await?;
     let outcome = steps::commit(db, &tx, &row).await?;
@@ -156,15 +157,6 @@ impl<'a> Row<'a> {
             effects: EffectRows::new(effects, *now)?,
             anomalies: (!anomalies.is_empty()).then(|| anomalies.join(" ")),
         })
-    }
-
-    /// Whether there is neither a ticket nor anything to move, which is rare, nor a posting, which is
-    /// decided on what is read under its account's lock.
-    #[cfg(feature = "postgres")]
-    fn fits_one_statement(&self) -> bool {
-        self.effects.postings.is_empty()
-            && self.effects.tickets.is_empty()
-            && !self.adopted.iter().any(|row| row.name.had_state)
     }
 
     fn account(&self) -> Value {

@@ -1,15 +1,16 @@
-//! Postgres: the decisions on several events in one statement, and no transaction around it.
+//! Postgres: the decisions on one event or several in one statement, and no transaction around it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::Value;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use stripe_billing_core::StoreError;
 use stripe_billing_core::changes::Settlement;
+use stripe_billing_core::store::Commit;
 
-use super::{NameRow, RecordRow, Row, at_once};
+use super::{NameRow, RecordRow, Row};
 use crate::classify::{is_division_by_zero, is_null_refused};
-use crate::db::{self, Db, array};
+use crate::db::{self, Db, array, column};
 use crate::effects::FactRow;
 
 /// Writes as many as fit into one statement, from the first on; how many. None where one of them is
@@ -17,13 +18,33 @@ use crate::effects::FactRow;
 pub(super) async fn commit(db: &Db, rows: &[Row<'_>]) -> Result<usize, StoreError> {
     let group = Group::of(rows);
     let Some(first) = rows.first() else { return Ok(0) };
-    match db.query(db.writer(), db.sql.commit_all.as_str(), group.values(first)).await {
+    match db.query(db.writer(), db.sql.commit.as_str(), group.values(first)).await {
         Ok(_) => Ok(group.rows.len()),
         // A lease or a version is another one, or a message is there in other words.
         Err(error) if is_division_by_zero(&error) || is_null_refused(&error) => Ok(0),
         Err(error) => Err(error),
     }
 }
+
+/// Why one is refused, if its lease or its subject's version tells. The rest is known to the steps.
+pub(super) async fn refusal(db: &Db, row: &Row<'_>) -> Result<Option<Commit>, StoreError> {
+    let mut values = vec![row.lease.seq.into(), row.lease.epoch.into()];
+    values.extend(row.subject.iter().cloned());
+    values.push(row.changes.expected_version.into());
+    let found = db.query(db.writer(), db.sql.refusal.as_str(), values).await?;
+    let Some(found) = found.first() else { return Ok(None) };
+    Ok(match (column(found, 0)?, column(found, 1)?) {
+        (false, _) => Some(Commit::LeaseLost),
+        (true, false) => Some(Commit::Conflict),
+        (true, true) => None,
+    })
+}
+
+/// The template that asks for lease and version.
+pub(crate) const REFUSAL: &str = "SELECT \
+     EXISTS (SELECT 1 FROM {p}events WHERE seq = ? AND epoch = ? AND status = 'processing'), \
+     COALESCE((SELECT version FROM {p}subjects \
+     WHERE stripe_account = ? AND livemode = ? AND id = ?), 0) = ?";
 
 /// Decisions that do not depend on each other's rows, but for the versions of their subjects.
 struct Group<'a> {
@@ -176,12 +197,15 @@ fn ending(settlement: &Settlement) -> [String; 2] {
     [status.to_owned(), reason]
 }
 
+/// Lines of the audit log, as JSON because an array of columns has no empty places.
 fn audit_lines<'a>(row: &'a Row<'_>) -> impl Iterator<Item = Json> + 'a {
     row.effects.audit.iter().map(|entry| {
-        let mut line = at_once::line(entry);
-        line["at"] = db::micros(row.changes.now).into();
-        line["subject"] = row.changes.subject.id.as_str().into();
-        line
+        json!({
+            "at": db::micros(row.changes.now), "subject": row.changes.subject.id,
+            "actor": entry.actor, "action": entry.action, "kind": entry.object.kind.as_str(),
+            "id": entry.object.id, "before": entry.before, "after": entry.after,
+            "reason": entry.reason,
+        })
     })
 }
 
@@ -239,4 +263,41 @@ pub(crate) fn statement() -> String {
          (SELECT COUNT(*) FROM created) + (SELECT COUNT(*) FROM moved) <> $32::bigint THEN 0 \
          WHEN (SELECT COUNT(*) FROM settled) <> $31::bigint THEN 0 ELSE 1 END)",
     )
+}
+
+#[cfg(all(test, feature = "sqlite", feature = "postgres", feature = "mysql"))]
+#[allow(clippy::unwrap_used)] // A test that cannot go on fails.
+mod tests {
+    use super::*;
+    use stripe_billing_core::store::{Decided, EventStore};
+
+    use crate::support::{Backend, TestDb, changes, claimed, paid};
+
+    #[tokio::test]
+    async fn one_decision_and_several_are_one_statement_each() {
+        let Some(db) = TestDb::create(Backend::Postgres).await else { return };
+        let store = db.store().await;
+        let mut leases = Vec::new();
+        for id in ["evt_1", "evt_2", "evt_3"] {
+            leases.push(claimed(&store, id).await.lease);
+        }
+        let mut first = changes("cus_1", 0);
+        first.effects.outbox.push(paid("in_1", 100));
+        store.db.crash.plan(100);
+        assert_eq!(store.commit(&leases[0], &first).await.unwrap(), Commit::Done);
+        assert_eq!(store.db.crash.left(), 99);
+
+        let (again, other) = (changes("cus_1", 1), changes("cus_2", 0));
+        let decided = [(&leases[1], &again), (&leases[2], &other)];
+        let decided = decided.map(|(lease, changes)| Decided { lease, changes });
+        assert_eq!(store.commit_all(&decided).await.unwrap(), 2);
+        assert_eq!(store.db.crash.left(), 98);
+
+        // And one more statement says why not.
+        assert_eq!(store.commit(&leases[0], &first).await.unwrap(), Commit::LeaseLost);
+        assert_eq!(store.db.crash.left(), 96);
+        let lease = claimed(&store, "evt_4").await.lease;
+        assert_eq!(store.commit(&lease, &first).await.unwrap(), Commit::Conflict);
+        assert_eq!(store.db.crash.left(), 92);
+    }
 }
