@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::changes::{Changes, Settlement};
-use crate::error::StoreError;
+use crate::error::{ErrorKind, StoreError};
 use crate::keys::{SubjectKey, Tenant};
 use crate::state::{Family, Loaded, ObjectRef, Patch, Resolved, Subject};
 use crate::store::{ClaimedEvent, EventStore, LoadRequest};
@@ -53,6 +53,10 @@ pub(super) struct Known {
     /// not exist.
     read: BTreeMap<Tenant, BTreeMap<String, BTreeSet<ObjectRef>>>,
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("the rows of {0:?} in `subjects` own each other: clear `owner` in one of them")]
+struct Astray(BTreeSet<String>);
 
 #[derive(Default)]
 struct Wanted {
@@ -114,6 +118,9 @@ impl Known {
                     wanted.ids.insert(id.clone());
                 }
                 Resolved::Load(missing) => wanted.ids.extend(missing),
+                Resolved::Astray(names) => {
+                    return Err(StoreError::new(ErrorKind::Corrupt, Astray(names)));
+                }
             }
             let ids: Vec<String> =
                 wanted.ids.iter().filter(|id| !known.contains_key(*id)).cloned().collect();

@@ -38,6 +38,8 @@ pub enum Resolved {
     Family(Box<Family>),
     /// These subjects have to be loaded first.
     Load(BTreeSet<String>),
+    /// The names lead to no subject: their rows own each other, as nothing writes them.
+    Astray(BTreeSet<String>),
 }
 
 /// Subjects as they were loaded; `None` is one that is not stored.
@@ -116,7 +118,10 @@ impl Family {
         if !search.missing.is_empty() {
             return Resolved::Load(search.missing);
         }
-        Resolved::Family(Box::new(search.family(tenant, patch, names)))
+        match search.best(patch) {
+            Some(best) => Resolved::Family(Box::new(search.family(tenant, patch, &best, names))),
+            None => Resolved::Astray(names.into_iter().map(|name| name.id).collect()),
+        }
     }
 }
 
@@ -158,12 +163,15 @@ impl<'a> Search<'a> {
         known.filter(|subject| subject.owner.is_none()).map_or_else(|| name.clone(), Subject::name)
     }
 
-    fn family(&self, tenant: &Tenant, patch: &Patch, names: BTreeSet<Name>) -> Family {
+    /// The name that all the others stand for.
+    fn best(&self, patch: &Patch) -> Option<Name> {
         // Not where it already stands for another: who owns it must not be owned by it.
         let own = patch.name().filter(|name| name.anchor == Anchor::Customer);
         let own = own.filter(|own| self.roots.contains_key(own));
-        let best = own.or_else(|| self.roots.keys().next());
-        let best = best.cloned().unwrap_or_else(|| Name::new(Anchor::Other, ""));
+        own.or_else(|| self.roots.keys().next()).cloned()
+    }
+
+    fn family(&self, tenant: &Tenant, patch: &Patch, best: &Name, names: BTreeSet<Name>) -> Family {
         let known = self.loaded.get(&best.id).and_then(Option::as_ref);
         let subject = known.cloned().unwrap_or_else(|| {
             Subject::new(SubjectKey { tenant: tenant.clone(), id: best.id.clone() })
@@ -171,14 +179,14 @@ impl<'a> Search<'a> {
         let orphans: Vec<Subject> = self
             .roots
             .iter()
-            .filter(|(name, _)| name.may_be_of(&best))
+            .filter(|(name, _)| name.may_be_of(best))
             .filter_map(|(_, subject)| subject.cloned())
             .collect();
         let routes = self.routes(patch, &names);
         let adopted = names
             .iter()
-            .filter(|name| name.may_be_of(&best))
-            .filter_map(|name| self.adoption(name, &best, &routes))
+            .filter(|name| name.may_be_of(best))
+            .filter_map(|name| self.adoption(name, best, &routes))
             .collect();
         Family { subject, orphans, adopted, names, routes }
     }
@@ -222,5 +230,36 @@ impl<'a> Search<'a> {
 
     fn is_customer(&self, id: &str) -> bool {
         self.roots.keys().any(|name| name.id == id && name.anchor == Anchor::Customer)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // A test that cannot go on fails.
+mod tests {
+    use super::*;
+
+    fn owned(id: &str, owner: &str) -> (String, Option<Subject>) {
+        let key = SubjectKey { tenant: Tenant::default(), id: id.to_owned() };
+        let mut subject = Subject::new(key);
+        subject.version = 1;
+        subject.owner = Some(owner.to_owned());
+        (id.to_owned(), Some(subject))
+    }
+
+    #[test]
+    fn names_that_own_each_other_lead_nowhere() {
+        let patch = Patch::link(Name::new(Anchor::Charge, "ch_1"), "team-1", 1);
+        let loaded: Loaded = [owned("ch_1", "pi_1"), owned("pi_1", "ch_1")].into();
+        let resolved = Family::resolve(&Tenant::default(), &patch, &loaded);
+        assert_eq!(resolved, Resolved::Astray(["ch_1".to_owned()].into()));
+    }
+
+    #[test]
+    fn a_name_leads_to_who_owns_it() {
+        let patch = Patch::link(Name::new(Anchor::Charge, "ch_1"), "team-1", 1);
+        let loaded: Loaded = [owned("ch_1", "pi_1"), ("pi_1".to_owned(), None)].into();
+        let resolved = Family::resolve(&Tenant::default(), &patch, &loaded);
+        let Resolved::Family(family) = resolved else { panic!("{resolved:?}") };
+        assert_eq!(family.subject.key.id, "pi_1");
     }
 }
