@@ -1,21 +1,18 @@
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
+mod invoice;
 mod payment;
 mod snapshot;
+mod subscription;
 
 use super::versions::Versions;
 use crate::stripe::Resource;
-use crate::stripe::objects::{
-    CheckoutSession, Customer, EntitlementSummary, Invoice, InvoiceStatus, PaymentMethod,
-    Subscription, SubscriptionStatus,
-};
+use crate::stripe::objects::{CheckoutSession, Customer, EntitlementSummary, PaymentMethod};
 
+pub use invoice::InvoiceRecord;
 pub use payment::PaymentRecord;
-
-/// Changes of prices that are kept of a subscription.
-const MAX_PRICE_CHANGES: usize = 16;
+pub(crate) use subscription::RenewalQuote;
+pub use subscription::{PriceChange, SubscriptionRecord};
 
 /// The kinds of Stripe object whose state is kept, and what else the audit log is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -113,84 +110,6 @@ pub enum Record {
 pub struct CustomerRecord {
     pub(crate) id: String,
     pub(crate) versions: Versions<Customer>,
-}
-
-/// What is known of a subscription.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SubscriptionRecord {
-    pub(crate) id: String,
-    pub(crate) versions: Versions<Subscription>,
-    /// Every status it was ever seen in.
-    #[serde(default)]
-    pub(crate) seen: BTreeSet<SubscriptionStatus>,
-    /// Until when its paid invoices reach, Unix seconds.
-    #[serde(default)]
-    pub(crate) paid_through: Option<i64>,
-    /// The end of the trial that Stripe announced last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) trial_ending: Option<i64>,
-    /// The period's end whose renewal Stripe announced last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) renewal_upcoming: Option<i64>,
-    /// What that renewal was said to cost.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) renewal_quote: Option<RenewalQuote>,
-    /// The last changes of its prices.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub(crate) price_changes: BTreeSet<PriceChange>,
-}
-
-/// A change of a subscription's prices. The latest orders last.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[allow(clippy::exhaustive_structs)]
-pub struct PriceChange {
-    /// When, Unix seconds.
-    pub at: i64,
-    /// The prices before.
-    pub from: BTreeSet<String>,
-    /// The prices after.
-    pub to: BTreeSet<String>,
-}
-
-/// What a renewal was said to cost. The latest word of the latest renewal orders last.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct RenewalQuote {
-    /// The period's end, Unix seconds.
-    pub(crate) period_end: i64,
-    /// When it was said, Unix seconds.
-    pub(crate) at: i64,
-    /// Minor units.
-    pub(crate) amount: Option<i64>,
-    /// Three-letter code, lower case.
-    pub(crate) currency: Option<String>,
-}
-
-/// What is known of an invoice.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InvoiceRecord {
-    pub(crate) id: String,
-    pub(crate) versions: Versions<Invoice>,
-    /// When collection failed first, Unix seconds.
-    #[serde(default)]
-    pub(crate) first_failed_at: Option<i64>,
-    /// When collection failed last, Unix seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) last_failed_at: Option<i64>,
-    /// The numbers of the attempts that failed.
-    #[serde(default)]
-    pub(crate) failed_attempts: BTreeSet<i64>,
-    /// Whether the customer was asked to confirm a payment.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) action_required: bool,
-    /// Whether Stripe could not finalise it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) finalization_failed: bool,
-    /// Whether it was ever given up.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) uncollectible: bool,
-    /// When it became overdue, Unix seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) overdue_at: Option<i64>,
 }
 
 /// What is known of a checkout session.
@@ -304,122 +223,6 @@ impl CustomerRecord {
     }
 }
 
-impl SubscriptionRecord {
-    /// A subscription of which nothing is known but its id.
-    pub(crate) fn new(id: impl Into<String>) -> Self {
-        Self {
-            id: id.into(),
-            versions: Versions::default(),
-            seen: BTreeSet::new(),
-            paid_through: None,
-            trial_ending: None,
-            renewal_upcoming: None,
-            renewal_quote: None,
-            price_changes: BTreeSet::new(),
-        }
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.versions.merge(&other.versions);
-        self.seen.extend(other.seen.iter().cloned());
-        self.paid_through = self.paid_through.max(other.paid_through);
-        self.trial_ending = self.trial_ending.max(other.trial_ending);
-        self.renewal_upcoming = self.renewal_upcoming.max(other.renewal_upcoming);
-        if other.renewal_quote > self.renewal_quote {
-            self.renewal_quote.clone_from(&other.renewal_quote);
-        }
-        self.price_changes.extend(other.price_changes.iter().cloned());
-        while self.price_changes.len() > MAX_PRICE_CHANGES {
-            self.price_changes.pop_first();
-        }
-    }
-
-    /// Stripe's id.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// The subscription as last seen; `None` while only its invoices were.
-    pub fn latest(&self) -> Option<&Subscription> {
-        self.versions.latest()
-    }
-
-    /// Until when its paid invoices reach, Unix seconds.
-    pub fn paid_through(&self) -> Option<i64> {
-        self.paid_through
-    }
-}
-
-impl InvoiceRecord {
-    /// An invoice of which nothing is known but its id.
-    pub(crate) fn new(id: impl Into<String>) -> Self {
-        Self {
-            id: id.into(),
-            versions: Versions::default(),
-            first_failed_at: None,
-            last_failed_at: None,
-            failed_attempts: BTreeSet::new(),
-            action_required: false,
-            finalization_failed: false,
-            uncollectible: false,
-            overdue_at: None,
-        }
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.versions.merge(&other.versions);
-        self.first_failed_at = earliest(self.first_failed_at, other.first_failed_at);
-        self.last_failed_at = self.last_failed_at.max(other.last_failed_at);
-        self.failed_attempts.extend(&other.failed_attempts);
-        self.action_required |= other.action_required;
-        self.finalization_failed |= other.finalization_failed;
-        self.uncollectible |= other.uncollectible;
-        self.overdue_at = earliest(self.overdue_at, other.overdue_at);
-    }
-
-    /// Stripe's id.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// When it became overdue: by Stripe's word, or because a sent invoice was due.
-    pub fn overdue_at(&self) -> Option<i64> {
-        self.overdue_at
-    }
-
-    /// When it was paid, voided or given up, or was last seen so; `None` while it waits.
-    pub(crate) fn closed_at(&self) -> Option<i64> {
-        let view = self.latest()?;
-        let said = match view.status {
-            InvoiceStatus::Paid => view.paid_at,
-            InvoiceStatus::Void => view.voided_at,
-            InvoiceStatus::Uncollectible => view.marked_uncollectible_at,
-            _ => return None,
-        };
-        said.or_else(|| self.versions.stamp())
-    }
-
-    /// Whether Stripe could not finalise it.
-    pub fn finalization_failed(&self) -> bool {
-        self.finalization_failed
-    }
-
-    /// The invoice as last seen.
-    pub fn latest(&self) -> Option<&Invoice> {
-        self.versions.latest()
-    }
-
-    /// When collection failed last, Unix seconds.
-    pub fn last_failed_at(&self) -> Option<i64> {
-        self.last_failed_at
-    }
-
-    /// When collection failed first, Unix seconds.
-    pub fn first_failed_at(&self) -> Option<i64> {
-        self.first_failed_at
-    }
-}
-
 impl CheckoutRecord {
     /// The session as last seen.
     pub fn latest(&self) -> Option<&CheckoutSession> {
@@ -443,12 +246,5 @@ impl EntitlementsRecord {
     /// The entitlements as last seen.
     pub fn latest(&self) -> Option<&EntitlementSummary> {
         self.versions.latest()
-    }
-}
-
-fn earliest(a: Option<i64>, b: Option<i64>) -> Option<i64> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
     }
 }
