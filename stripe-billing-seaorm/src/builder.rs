@@ -20,9 +20,13 @@ use crate::url::DatabaseUrl;
 pub enum Source {
     /// `sqlite:`, `postgres:` or `mysql:` (also for MariaDB).
     Url(Secret),
-    /// An open connection. The tables live beside the app's own, under their prefix. On SQLite
-    /// prefer a URL, even of the same file: it gives the store a write connection of its own with
-    /// the durability it needs.
+    /// An open connection. The tables live beside the app's own, under their prefix.
+    ///
+    /// Prefer a URL, even of the same database: it gives the store connections with the settings
+    /// that it needs. On SQLite that is a writer of its own which flushes what it acknowledges; on
+    /// Postgres `plan_cache_mode = force_generic_plan`, `enable_seqscan = off` and `jit = off`,
+    /// without which its statements are planned again and again; on MySQL `READ COMMITTED` and
+    /// `STRICT_ALL_TABLES`, without which inserts wait for each other, and values too long are cut.
     Connection(DatabaseConnection),
 }
 
