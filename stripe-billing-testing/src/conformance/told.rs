@@ -10,8 +10,8 @@ use stripe_billing_core::{DomainEvent, SubjectKey};
 
 use super::Fixture;
 use super::sample::{
-    LEASE, at, changes, claim_outbox, failure, live, load, notice, subject, subject_of, take_of,
-    telling, test_mode,
+    LEASE, at, changes, claim_outbox, connected, failure, live, load, notice, subject, subject_of,
+    take_of, telling, test_mode,
 };
 
 /// What the cases ask for.
@@ -61,12 +61,13 @@ pub async fn outbox_what_was_told_since_a_time(fixture: &Fixture) {
     let first = end(store, &one, granted("1"), &done, 10).await;
     let second = end(store, &two, low, &done, 20).await;
     let third = end(store, &one, granted("3"), &done, 30).await;
-    // Another kind, a fact of the same name, another tenant, and other ends.
+    // Another kind, a fact of the same name, other tenants, and other ends.
     end(store, &one, notice(NoticeKind::Receipt, "in_1", ""), &done, 40).await;
     let (grant, unit) = ("cs:1".to_owned(), "credits".to_owned());
     let fact = OutboxEntry::from(DomainEvent::CreditsGranted { grant, unit });
     end(store, &one, fact, &done, 50).await;
     end(store, &subject_of(test_mode(), "cus_1"), granted("1"), &done, 60).await;
+    end(store, &subject_of(connected("acct_1"), "cus_1"), granted("1"), &done, 65).await;
     let due = DateTime::from_timestamp(4_000_000_000, 0).unwrap_or_default();
     let ends = [
         Delivery::Dropped,
