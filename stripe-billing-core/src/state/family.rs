@@ -234,7 +234,6 @@ impl<'a> Search<'a> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)] // A test that cannot go on fails.
 mod tests {
     use super::*;
 
