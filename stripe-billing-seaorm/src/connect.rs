@@ -118,7 +118,9 @@ async fn open_sqlite(url: &DatabaseUrl, readers: u32) -> Result<Pools, ConnectEr
                     .pragma("synchronous", "FULL")
                     // A commit of many accounts writes a hundred pages, and they are moved to the
                     // file when so many are logged: 16 MB.
-                    .pragma("wal_autocheckpoint", "4000");
+                    .pragma("wal_autocheckpoint", "4000")
+                    // What undoes a statement of many rows is soon more than SQLite keeps by itself.
+                    .pragma("temp_store", "MEMORY");
                 if reads_only { options.pragma("query_only", "ON") } else { options }
             });
         SqlxSqliteConnector::connect(options)

@@ -22,6 +22,7 @@ mod operate;
 mod orders;
 #[cfg(feature = "tokio")]
 mod paced;
+mod portal;
 mod process;
 mod read;
 mod ready;
@@ -57,7 +58,7 @@ use crate::stripe::StripeApi;
 use crate::webhook::SignatureVerifier;
 
 pub use builder::{BillingBuilder, BuildError, Processing};
-pub use checkout::{CheckoutRequest, CheckoutUrl, PortalUrl, SellError};
+pub use checkout::{CheckoutRequest, CheckoutUrl, SellError};
 pub use command::CommandError;
 pub use credits::{CreditError, LedgerProof, LedgerViolation};
 pub use customer::CustomerProfile;
@@ -67,6 +68,7 @@ pub use intake::{Accepted, ReceiveError};
 pub use orders::OrderError;
 #[cfg(feature = "tokio")]
 pub use paced::{Replay, ReplayProgress, ReplayRun};
+pub use portal::PortalUrl;
 pub use process::Report;
 pub use ready::{Check, Readiness};
 pub use reconcile::{LedgerDifference, ReconcileError, Reconciliation};

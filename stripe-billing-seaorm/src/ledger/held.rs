@@ -8,6 +8,7 @@ use stripe_billing_core::ledger::{LedgerKey, Request, Scope};
 use stripe_billing_core::store::{LedgerPosting, LedgerTerms};
 use stripe_billing_core::{ErrorKind, StoreError};
 
+use super::rows::Rows;
 use super::state::{Decided, Work};
 use super::{load, write};
 use crate::classify::corrupt;
@@ -57,7 +58,7 @@ pub(crate) async fn operate(
 }
 
 async fn finish(db: &Db, tx: &DatabaseTransaction, work: &Work) -> Result<(), StoreError> {
-    if work.is_changed && !write::write(db, tx, work).await? {
+    if work.is_changed && !write::write(db, tx, Rows::of(work)?).await? {
         // The transaction reads from a snapshot that is older than the lock: on a connection of the
         // app's own that repeats its reads.
         return Err(StoreError::new(ErrorKind::Conflict, Outdated));

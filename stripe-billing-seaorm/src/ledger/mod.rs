@@ -4,14 +4,13 @@
 //! for it ([`desk`]), between processes because a write names the version that it was decided on
 //! ([`mod@write`]), and where that is not enough because the account's row is locked first ([`held`]).
 
-#[cfg(feature = "postgres")]
-mod at_once;
 mod desk;
 mod held;
 mod load;
 mod read;
 mod rebuild;
 mod row;
+mod rows;
 mod scribe;
 mod state;
 mod table;
@@ -31,11 +30,11 @@ use stripe_billing_core::ledger::{
 use stripe_billing_core::store::{CreditLedger, EntryQuery, LedgerTerms, Usage, UsageQuery};
 use stripe_billing_core::{AccountKey, StoreError};
 
-#[cfg(feature = "postgres")]
-pub(crate) use at_once::{SHAPES, statement as write_statement};
 pub(crate) use desk::Desks;
 pub(crate) use held::post;
 pub(crate) use load::{create_statement, lock_statement, statement as load_statement};
+#[cfg(feature = "postgres")]
+pub(crate) use write::postgres::{SHAPES, statement as write_statement};
 pub(crate) use write::{HEAD, UNSCHEDULE};
 
 use crate::store::SeaOrmStore;

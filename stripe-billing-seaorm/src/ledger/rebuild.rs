@@ -6,6 +6,7 @@ use sea_orm::DatabaseTransaction;
 use stripe_billing_core::ledger::{self, Entry, LedgerKey, Rebuild, Recounted, Refusal, Scope};
 use stripe_billing_core::{ErrorKind, StoreError};
 
+use super::rows::Rows;
 use super::state::Work;
 use super::{load, usage, write};
 use crate::db::{self, Db};
@@ -62,7 +63,7 @@ async fn repair(
             // Whatever the row says of the last entry, none of the lots is new.
             work.from_seq = i64::MAX;
             work.take(outcome, by.now);
-            if !write::write(db, tx, &work).await? {
+            if !write::write(db, tx, Rows::of(&work)?).await? {
                 return Err(StoreError::new(ErrorKind::Conflict, Outdated));
             }
         }

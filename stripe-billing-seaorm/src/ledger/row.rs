@@ -7,14 +7,13 @@ use serde::de::DeserializeOwned;
 use stripe_billing_core::StoreError;
 use stripe_billing_core::changes::{AuditEntry, OutboxEntry};
 use stripe_billing_core::ledger::{
-    Balance, Entry, KeyedReply, LedgerKey, Lot, LotId, Reservation, ReservationState, ScheduledLot,
+    Balance, Entry, Freeze, KeyedReply, LedgerKey, Lot, MemberLimit, Reservation, ReservationState,
+    ScheduledLot, Source,
 };
 use stripe_billing_core::notice::credits_subject;
 
-use super::state::Work;
-use super::table::{
-    AUDIT, ENTRIES, FREEZES, KEYS, LIMITS, LOTS, NOTICES, RESERVATIONS, SCHEDULED, SOURCES, Table,
-};
+use super::state::State;
+use super::table::HEAD_WIDTH;
 use crate::classify::corrupt;
 use crate::db::{self, column};
 
@@ -67,9 +66,9 @@ fn at(at: Option<DateTime<Utc>>) -> Value {
     at.map(db::micros).into()
 }
 
-/// What the account's row is set to, in the order of the statements.
-pub(crate) fn balance(work: &Work) -> Result<Vec<Value>, StoreError> {
-    let account = &work.state.account;
+/// How an account's row will be, the version in which it has to be, and its number.
+pub(super) fn head(state: &State) -> Result<[Value; HEAD_WIDTH], StoreError> {
+    let State { id, version, account } = state;
     let Balance {
         seq,
         available,
@@ -82,7 +81,7 @@ pub(crate) fn balance(work: &Work) -> Result<Vec<Value>, StoreError> {
         epoch,
         recorded_at,
     } = &account.balance;
-    Ok(vec![
+    Ok([
         (*seq).into(),
         (*available).into(),
         (*held).into(),
@@ -94,10 +93,12 @@ pub(crate) fn balance(work: &Work) -> Result<Vec<Value>, StoreError> {
         (*epoch).into(),
         at(*recorded_at),
         at(account.next_due()),
+        (*version).into(),
+        (*id).into(),
     ])
 }
 
-fn lot(lot: &Lot) -> Result<Vec<Value>, StoreError> {
+pub(super) fn lot(account: i64, lot: &Lot) -> Result<[Value; 21], StoreError> {
     let Lot {
         id,
         kind,
@@ -119,7 +120,8 @@ fn lot(lot: &Lot) -> Result<Vec<Value>, StoreError> {
         clawed,
         repaid,
     } = lot;
-    Ok(vec![
+    Ok([
+        account.into(),
         id.0.into(),
         is_open(lot).into(),
         Value::String(Some(word(kind)?)),
@@ -143,7 +145,7 @@ fn lot(lot: &Lot) -> Result<Vec<Value>, StoreError> {
     ])
 }
 
-fn entry(entry: &Entry) -> Result<Vec<Value>, StoreError> {
+pub(super) fn entry(account: i64, entry: &Entry) -> Result<[Value; 20], StoreError> {
     let Entry {
         seq,
         kind,
@@ -165,7 +167,8 @@ fn entry(entry: &Entry) -> Result<Vec<Value>, StoreError> {
         effective_at,
         recorded_at,
     } = entry;
-    Ok(vec![
+    Ok([
+        account.into(),
         (*seq).into(),
         Value::String(Some(word(kind)?)),
         (*delta_available).into(),
@@ -218,9 +221,9 @@ pub(crate) fn read_entry(row: &QueryResult) -> Result<Entry, StoreError> {
     })
 }
 
-fn keyed(keyed: &KeyedReply) -> Result<Vec<Value>, StoreError> {
+pub(super) fn keyed(account: i64, keyed: &KeyedReply) -> Result<[Value; 5], StoreError> {
     let KeyedReply { key, request_hash, first_seq, reply } = keyed;
-    Ok(vec![db::text(key), db::text(request_hash), (*first_seq).into(), body(reply)?])
+    Ok([account.into(), db::text(key), db::text(request_hash), (*first_seq).into(), body(reply)?])
 }
 
 pub(crate) fn read_keyed(row: &QueryResult) -> Result<KeyedReply, StoreError> {
@@ -232,19 +235,35 @@ pub(crate) fn read_keyed(row: &QueryResult) -> Result<KeyedReply, StoreError> {
     })
 }
 
-fn scheduled(lot: &ScheduledLot) -> Result<Vec<Value>, StoreError> {
-    let source = lot.grant.funding.as_ref().map(|funding| funding.source.as_str());
-    Ok(vec![db::text(&lot.grant.key), db::optional(source), body(lot)?])
+pub(super) fn reservation(account: i64, one: &Reservation) -> Result<[Value; 4], StoreError> {
+    Ok([account.into(), db::text(&one.id), is_held(one).into(), body(one)?])
 }
 
-fn notice(
+pub(super) fn limit(account: i64, limit: &MemberLimit) -> Result<[Value; 3], StoreError> {
+    Ok([account.into(), body(&limit.key)?, body(limit)?])
+}
+
+pub(super) fn freeze(account: i64, freeze: &Freeze) -> Result<[Value; 4], StoreError> {
+    Ok([account.into(), db::text(&freeze.dispute), freeze.open.into(), body(freeze)?])
+}
+
+pub(super) fn source(account: i64, source: &Source) -> Result<[Value; 3], StoreError> {
+    Ok([account.into(), db::text(&source.id), body(source)?])
+}
+
+pub(super) fn scheduled(account: i64, lot: &ScheduledLot) -> Result<[Value; 4], StoreError> {
+    let source = lot.grant.funding.as_ref().map(|funding| funding.source.as_str());
+    Ok([account.into(), db::text(&lot.grant.key), db::optional(source), body(lot)?])
+}
+
+pub(super) fn notice(
     key: &LedgerKey,
     entry: &OutboxEntry,
     now: DateTime<Utc>,
-) -> Result<Vec<Value>, StoreError> {
+) -> Result<[Value; 10], StoreError> {
     let subject = credits_subject(key);
     let [account, livemode] = db::tenant_values(&subject.tenant);
-    Ok(vec![
+    Ok([
         account,
         livemode,
         db::text(&subject.id),
@@ -258,11 +277,11 @@ fn notice(
     ])
 }
 
-fn audit(key: &LedgerKey, entry: &AuditEntry, now: DateTime<Utc>) -> Vec<Value> {
+pub(super) fn audit(key: &LedgerKey, entry: &AuditEntry, now: DateTime<Utc>) -> [Value; 11] {
     let subject = credits_subject(key);
     let [account, livemode] = db::tenant_values(&subject.tenant);
     let AuditEntry { actor, action, object, before, after, reason } = entry;
-    vec![
+    [
         db::micros(now).into(),
         account,
         livemode,
@@ -275,87 +294,4 @@ fn audit(key: &LedgerKey, entry: &AuditEntry, now: DateTime<Utc>) -> Vec<Value> 
         db::optional(after.as_deref()),
         db::optional(reason.as_deref()),
     ]
-}
-
-/// Rows for a table.
-pub(crate) struct Rows {
-    #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
-    // The others know the table by its place.
-    pub(crate) table: &'static Table,
-    pub(crate) rows: Vec<Vec<Value>>,
-}
-
-/// How many tables [`rows`] writes to.
-pub(crate) const TABLES: usize = 10;
-
-/// The tables, in the order of [`rows`].
-pub(crate) const ALL: [&Table; TABLES] = [
-    &LOTS,
-    &ENTRIES,
-    &KEYS,
-    &RESERVATIONS,
-    &LIMITS,
-    &FREEZES,
-    &SOURCES,
-    &SCHEDULED,
-    &NOTICES,
-    &AUDIT,
-];
-
-/// What a piece of work writes, table by table, and the scheduled lots that are no more.
-pub(crate) fn rows(work: &Work) -> Result<([Rows; TABLES], Vec<Value>), StoreError> {
-    fn of<'a, K: 'a, V: 'a>(
-        keys: impl IntoIterator<Item = &'a K>,
-        get: impl Fn(&K) -> Option<&'a V>,
-        row: impl Fn(&V) -> Result<Vec<Value>, StoreError>,
-    ) -> Result<Vec<Vec<Value>>, StoreError> {
-        keys.into_iter().filter_map(get).map(row).collect()
-    }
-    let account = &work.state.account;
-    let lots = of(&work.lots, |id: &LotId| account.lots.get(id), lot)?;
-    let reservations = of(
-        &work.reservations,
-        |id: &String| account.reservations.get(id),
-        |one| Ok(vec![db::text(&one.id), is_held(one).into(), body(one)?]),
-    )?;
-    let limits = of(
-        &work.limits,
-        |key| account.limits.get(key),
-        |limit| Ok(vec![body(&limit.key)?, body(limit)?]),
-    )?;
-    let freezes = of(
-        &work.freezes,
-        |id: &String| account.freezes.get(id),
-        |freeze| Ok(vec![db::text(&freeze.dispute), freeze.open.into(), body(freeze)?]),
-    )?;
-    let sources = of(
-        &work.sources,
-        |id: &String| account.sources.get(id),
-        |source| Ok(vec![db::text(&source.id), body(source)?]),
-    )?;
-    let planned = of(&work.scheduled, |key: &String| account.scheduled.get(key), scheduled)?;
-    let unscheduled = work.scheduled.iter().filter(|key| !account.scheduled.contains_key(*key));
-    let all = [
-        Rows { table: &LOTS, rows: lots },
-        Rows { table: &ENTRIES, rows: work.entries.iter().map(entry).collect::<Result<_, _>>()? },
-        Rows { table: &KEYS, rows: work.keyed.iter().map(keyed).collect::<Result<_, _>>()? },
-        Rows { table: &RESERVATIONS, rows: reservations },
-        Rows { table: &LIMITS, rows: limits },
-        Rows { table: &FREEZES, rows: freezes },
-        Rows { table: &SOURCES, rows: sources },
-        Rows { table: &SCHEDULED, rows: planned },
-        Rows {
-            table: &NOTICES,
-            rows: work
-                .notices
-                .iter()
-                .map(|(entry, now)| notice(work.key(), entry, *now))
-                .collect::<Result<_, _>>()?,
-        },
-        Rows {
-            table: &AUDIT,
-            rows: work.audit.iter().map(|(entry, now)| audit(work.key(), entry, *now)).collect(),
-        },
-    ];
-    Ok((all, unscheduled.map(|key| db::text(key)).collect()))
 }

@@ -24,8 +24,10 @@ pub(crate) enum Clash {
     /// The statement fails, and all that was written with it. Of what is written once nothing may
     /// be passed over: the balance would move without it.
     Fail,
-    /// The row is replaced. Whoever writes holds the account in the version that the row is of.
-    Replace,
+    /// The row is replaced, but for columns that stay as they were first written: SQLite would write
+    /// the indices anew in which they are. Whoever writes holds the account in the version that the
+    /// row is of.
+    Replace { but: &'static [&'static str] },
     /// The row stays as it is.
     Keep,
 }
@@ -38,9 +40,6 @@ pub(crate) struct Table {
     pub(crate) columns: &'static [(&'static str, Kind)],
     /// What the key consists of, beside the account.
     key: &'static [&'static str],
-    /// What stays as it was first written, and so has no part in a replacement: SQLite would write the
-    /// indices anew in which it is.
-    fixed: &'static [&'static str],
     clash: Clash,
     pub(crate) is_accounts: bool,
 }
@@ -48,7 +47,7 @@ pub(crate) struct Table {
 use Kind::{Flag, Number, Text};
 
 /// The account's row, as a write sets it.
-pub(crate) const BALANCE: &[(&str, Kind)] = &[
+pub(super) const BALANCE: &[(&str, Kind)] = &[
     ("seq", Number),
     ("available", Number),
     ("held", Number),
@@ -61,6 +60,9 @@ pub(crate) const BALANCE: &[(&str, Kind)] = &[
     ("recorded_at", Number),
     ("next_due_at", Number),
 ];
+
+/// The values of an account's row: [`BALANCE`], the version in which it has to be, and its number.
+pub(super) const HEAD_WIDTH: usize = BALANCE.len() + 2;
 
 pub(crate) const LOTS: Table = Table {
     name: "credit_lots",
@@ -87,18 +89,19 @@ pub(crate) const LOTS: Table = Table {
         ("repaid", Number),
     ],
     key: &["id"],
-    fixed: &[
-        "kind",
-        "category",
-        "grant_key",
-        "source_id",
-        "in_period",
-        "in_series",
-        "granted",
-        "priority",
-        "effective_at",
-    ],
-    clash: Clash::Replace,
+    clash: Clash::Replace {
+        but: &[
+            "kind",
+            "category",
+            "grant_key",
+            "source_id",
+            "in_period",
+            "in_series",
+            "granted",
+            "priority",
+            "effective_at",
+        ],
+    },
     is_accounts: true,
 };
 
@@ -126,7 +129,6 @@ pub(crate) const ENTRIES: Table = Table {
         ("recorded_at", Number),
     ],
     key: &["seq"],
-    fixed: &[],
     clash: Clash::Fail,
     is_accounts: true,
 };
@@ -135,7 +137,6 @@ pub(crate) const KEYS: Table = Table {
     name: "credit_keys",
     columns: &[("idem_key", Text), ("request_hash", Text), ("first_seq", Number), ("reply", Text)],
     key: &["idem_key"],
-    fixed: &[],
     clash: Clash::Fail,
     is_accounts: true,
 };
@@ -144,8 +145,7 @@ pub(crate) const RESERVATIONS: Table = Table {
     name: "credit_reservations",
     columns: &[("id", Text), ("is_open", Flag), ("body", Text)],
     key: &["id"],
-    fixed: &[],
-    clash: Clash::Replace,
+    clash: Clash::Replace { but: &[] },
     is_accounts: true,
 };
 
@@ -153,8 +153,7 @@ pub(crate) const LIMITS: Table = Table {
     name: "credit_limits",
     columns: &[("id", Text), ("body", Text)],
     key: &["id"],
-    fixed: &[],
-    clash: Clash::Replace,
+    clash: Clash::Replace { but: &[] },
     is_accounts: true,
 };
 
@@ -162,8 +161,7 @@ pub(crate) const FREEZES: Table = Table {
     name: "credit_freezes",
     columns: &[("id", Text), ("is_open", Flag), ("body", Text)],
     key: &["id"],
-    fixed: &[],
-    clash: Clash::Replace,
+    clash: Clash::Replace { but: &[] },
     is_accounts: true,
 };
 
@@ -171,8 +169,7 @@ pub(crate) const SOURCES: Table = Table {
     name: "credit_sources",
     columns: &[("id", Text), ("body", Text)],
     key: &["id"],
-    fixed: &[],
-    clash: Clash::Replace,
+    clash: Clash::Replace { but: &[] },
     is_accounts: true,
 };
 
@@ -180,8 +177,7 @@ pub(crate) const SCHEDULED: Table = Table {
     name: "credit_scheduled",
     columns: &[("grant_key", Text), ("source_id", Text), ("body", Text)],
     key: &["grant_key"],
-    fixed: &[],
-    clash: Clash::Replace,
+    clash: Clash::Replace { but: &[] },
     is_accounts: true,
 };
 
@@ -201,7 +197,6 @@ pub(crate) const NOTICES: Table = Table {
         ("due_at", Number),
     ],
     key: &["stripe_account", "livemode", "fact_key"],
-    fixed: &[],
     clash: Clash::Keep,
     is_accounts: false,
 };
@@ -223,12 +218,21 @@ pub(crate) const AUDIT: Table = Table {
         ("reason", Text),
     ],
     key: &["seq"],
-    fixed: &[],
     clash: Clash::Fail,
     is_accounts: false,
 };
 
 impl Table {
+    /// How many values a row has: where it is an account's, the account comes first.
+    pub(super) fn width(&self) -> usize {
+        self.columns.len() + usize::from(self.is_accounts)
+    }
+
+    /// Whether every row that is given is written or replaced, and so counted.
+    pub(super) fn counts(&self) -> bool {
+        self.clash != Clash::Keep
+    }
+
     fn names(&self) -> String {
         let account = self.is_accounts.then_some("account_id");
         let names: Vec<&str> =
@@ -239,8 +243,13 @@ impl Table {
     fn on_clash(&self, dialect: Dialect) -> String {
         let account = self.is_accounts.then_some("account_id");
         let key: Vec<&str> = account.into_iter().chain(self.key.iter().copied()).collect();
-        let stays = |name: &&str| key.contains(name) || self.fixed.contains(name);
-        let changed = self.columns.iter().map(|(name, _)| *name).filter(|name| !stays(name));
+        let set = |but: &[&str], value: fn(&str) -> String| -> String {
+            let names = self.columns.iter().map(|(name, _)| *name);
+            let changed = names.filter(|name| !key.contains(name) && !but.contains(name));
+            let set: Vec<String> =
+                changed.map(|name| format!("{name} = {}", value(name))).collect();
+            set.join(", ")
+        };
         match (self.clash, dialect) {
             (Clash::Fail, _) => String::new(),
             // MySQL's IGNORE would hide other errors as well.
@@ -248,15 +257,13 @@ impl Table {
             (Clash::Keep, Dialect::Sqlite | Dialect::Postgres) => {
                 format!(" ON CONFLICT ({}) DO NOTHING", key.join(", "))
             }
-            (Clash::Replace, Dialect::Mysql) => {
-                let set: Vec<String> =
-                    changed.map(|name| format!("{name} = VALUES({name})")).collect();
-                format!(" ON DUPLICATE KEY UPDATE {}", set.join(", "))
+            (Clash::Replace { but }, Dialect::Mysql) => {
+                let set = set(but, |name| format!("VALUES({name})"));
+                format!(" ON DUPLICATE KEY UPDATE {set}")
             }
-            (Clash::Replace, Dialect::Sqlite | Dialect::Postgres) => {
-                let set: Vec<String> =
-                    changed.map(|name| format!("{name} = excluded.{name}")).collect();
-                format!(" ON CONFLICT ({}) DO UPDATE SET {}", key.join(", "), set.join(", "))
+            (Clash::Replace { but }, Dialect::Sqlite | Dialect::Postgres) => {
+                let set = set(but, |name| format!("excluded.{name}"));
+                format!(" ON CONFLICT ({}) DO UPDATE SET {set}", key.join(", "))
             }
         }
     }
@@ -265,8 +272,7 @@ impl Table {
     /// unique key than the primary one for a clash, too. On SQLite a row may be left empty: then the
     /// first column is `NULL`, as it never is.
     pub(crate) fn insert(&self, dialect: Dialect, rows: usize, is_new: bool) -> String {
-        let width = self.columns.len() + usize::from(self.is_accounts);
-        let row = format!("({})", repeated("?", ", ", width));
+        let row = format!("({})", repeated("?", ", ", self.width()));
         let mut values = format!("VALUES {}", repeated(&row, ", ", rows));
         if dialect == Dialect::Sqlite && rows > 1 {
             values = format!("SELECT * FROM ({values}) WHERE column1 IS NOT NULL");
@@ -298,9 +304,11 @@ impl Table {
         &self,
         text: &mut String,
         account: i64,
-        rows: &[Vec<Value>],
+        values: &[Value],
     ) -> Result<(), StoreError> {
-        rows.iter().try_for_each(|row| add_json(text, account, self.columns, row))
+        let own = usize::from(self.is_accounts);
+        let mut rows = values.chunks_exact(self.width());
+        rows.try_for_each(|row| add_json(text, account, self.columns, &row[own..]))
     }
 }
 

@@ -3,34 +3,31 @@
 use sea_orm::{ConnectionTrait, Value};
 use stripe_billing_core::StoreError;
 
-use super::row::{self, Rows, TABLES};
-use super::state::Work;
-use super::table::{BALANCE, Kind, add_json, typed};
-use super::write;
+use super::super::rows::{ALL, Rows, TABLES};
+use super::super::table::{BALANCE, HEAD_WIDTH, Kind, add_json, typed};
+use super::HEAD;
 use crate::db::{Db, column};
 
 /// Writes each piece of work whose account is still in its version, and says which accounts are. Of
 /// an account there is one piece.
-pub(super) async fn write(
+pub(crate) async fn write(
     db: &Db,
     on: &impl ConnectionTrait,
-    works: &[&Work],
+    all: &[Rows],
 ) -> Result<Vec<i64>, StoreError> {
-    let mut shape = Shape { many: works.len() > 1, ..Shape::default() };
+    let mut shape = Shape { many: all.len() > 1, ..Shape::default() };
     let mut parts: [String; TABLES] = std::array::from_fn(|_| String::new());
     let mut unscheduled = String::new();
-    for work in works {
-        let id = work.state.id;
-        let (rows, gone) = row::rows(work)?;
-        shape.add(&rows, &gone);
-        for (part, rows) in parts.iter_mut().zip(&rows) {
-            rows.table.add_json(part, id, &rows.rows)?;
+    for rows in all {
+        shape.add(rows);
+        for ((part, table), values) in parts.iter_mut().zip(ALL).zip(&rows.parts) {
+            table.add_json(part, rows.account, values)?;
         }
-        for key in gone {
-            add_json(&mut unscheduled, id, GONE, &[key])?;
+        for key in &rows.unscheduled {
+            add_json(&mut unscheduled, rows.account, GONE, std::slice::from_ref(key))?;
         }
     }
-    let mut values = heads(works)?;
+    let mut values = heads(all)?;
     let there = parts.into_iter().zip(shape.parts()).filter(|(_, is_there)| *is_there);
     values.extend(there.map(|(part, _)| close(part)));
     if shape.rare {
@@ -42,15 +39,13 @@ pub(super) async fn write(
 }
 
 /// An account as parameters of its own; several as JSON.
-fn heads(works: &[&Work]) -> Result<Vec<Value>, StoreError> {
-    if let [work] = works {
-        return write::head(work);
+fn heads(all: &[Rows]) -> Result<Vec<Value>, StoreError> {
+    if let [rows] = all {
+        return Ok(rows.head.clone());
     }
     let mut json = String::new();
-    for work in works {
-        let mut balance = row::balance(work)?;
-        balance.push(work.state.version.into());
-        add_json(&mut json, work.state.id, &columns(), &balance)?;
+    for rows in all {
+        add_json(&mut json, rows.account, &columns(), &rows.head)?;
     }
     Ok(vec![close(json)])
 }
@@ -85,13 +80,14 @@ struct Shape {
 pub(crate) const SHAPES: usize = 32;
 
 impl Shape {
-    fn add(&mut self, parts: &[Rows; TABLES], unscheduled: &[Value]) {
-        let [_, _, _, reservations, limits, freezes, sources, scheduled, notices, audit] = parts;
-        let any = |rows: &Rows| !rows.rows.is_empty();
+    fn add(&mut self, rows: &Rows) {
+        let [_, _, _, reservations, limits, freezes, sources, scheduled, notices, audit] =
+            &rows.parts;
+        let any = |values: &Vec<Value>| !values.is_empty();
         self.reservations |= any(reservations);
         self.limits |= any(limits);
         let rare = [freezes, sources, scheduled, audit];
-        self.rare |= rare.into_iter().any(any) || !unscheduled.is_empty();
+        self.rare |= rare.into_iter().any(any) || !rows.unscheduled.is_empty();
         self.notices |= any(notices);
     }
 
@@ -111,7 +107,7 @@ impl Shape {
         }
     }
 
-    /// Whether each of [`row::ALL`] is there.
+    /// Whether each of [`ALL`] is there.
     fn parts(self) -> [bool; TABLES] {
         let Self { many: _, reservations, limits, rare, notices } = self;
         [true, true, true, reservations, limits, rare, rare, rare, notices, rare]
@@ -129,10 +125,10 @@ impl Shape {
 pub(crate) fn statement(index: usize) -> String {
     let shape = Shape::at(index);
     let (mut sql, mut parameter) = match shape.many {
-        false => (format!("WITH head AS ({} RETURNING id)", write::HEAD), write::HEAD_WIDTH),
+        false => (format!("WITH head AS ({} RETURNING id)", HEAD), HEAD_WIDTH),
         true => (many_heads(), 1),
     };
-    for (table, is_there) in row::ALL.into_iter().zip(shape.parts()) {
+    for (table, is_there) in ALL.into_iter().zip(shape.parts()) {
         if is_there {
             parameter += 1;
             sql.push_str(&table.part(parameter));
