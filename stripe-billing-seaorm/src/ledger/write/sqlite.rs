@@ -42,10 +42,11 @@ pub(crate) async fn write(
         others.add(db, key.len(), key.into(), |_| super::UNSCHEDULE.to_owned());
     }
     let expected = counted.rows;
-    Ok(counted.run(db, on).await? == expected && {
-        others.run(db, on).await?;
-        true
-    })
+    if counted.run(db, on).await? != expected {
+        return Ok(false);
+    }
+    others.run(db, on).await?;
+    Ok(true)
 }
 
 /// Which accounts are still in the version that the work on them was decided on.
@@ -85,16 +86,15 @@ impl Calls {
         statement: impl Fn(usize) -> String,
     ) {
         self.rows += (values.len() / width) as u64;
-        for call in 0.. {
-            if values.is_empty() {
-                return;
-            }
+        let mut call = 0;
+        while !values.is_empty() {
             let rest = values.split_off(values.len().min(MAX_ROWS * width));
             let places = places(values.len() / width);
             if call == self.calls.len() {
                 self.calls.push(Default::default());
             }
             let (sql, all) = &mut self.calls[call];
+            call += 1;
             if !sql.is_empty() {
                 sql.push_str("; ");
             }
