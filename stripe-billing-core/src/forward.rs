@@ -18,7 +18,7 @@ use crate::ledger::{
 };
 use crate::notice::NoticeKind;
 use crate::notify::{
-    EventHandler, Fact, Notification, Notifier, NotifyError, TicketSink, UnhandledEvents,
+    EventHandler, Fact, Notification, Notified, Notifier, NotifyError, TicketSink, UnhandledEvents,
 };
 use crate::queue::{ClaimRequest, Lease};
 use crate::state::Subject;
@@ -126,7 +126,7 @@ forward!(Maintain {
 });
 
 forward!(Notifier {
-    fn notify(notification: &Notification) -> Result<(), NotifyError>;
+    fn notify(notification: &Notification) -> Result<Notified, NotifyError>;
 });
 
 forward!(EventHandler {

@@ -49,7 +49,7 @@ pub use error::{ErrorKind, StoreError};
 pub use keys::{AccountKey, EventKey, SubjectKey, Tenant};
 pub use memory::MemoryStore;
 pub use notify::{
-    EventHandler, Fact, LogNotifier, Notification, Notifier, NotifyError, TicketSink,
+    EventHandler, Fact, LogNotifier, Notification, Notified, Notifier, NotifyError, TicketSink,
     UnhandledEvents,
 };
 pub use secret::Secret;

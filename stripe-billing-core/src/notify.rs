@@ -40,15 +40,27 @@ impl Notification {
     }
 }
 
+/// What became of a notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Notified {
+    /// It is handed over, now or when it was asked for the first time.
+    Told,
+    /// Nobody is told, and nobody will be: notices of its kind are switched off here, or there is nobody
+    /// to tell. It does not count as told, neither for how much a customer is told within a day nor for
+    /// what reminders bring in.
+    LeftOut,
+}
+
 /// Takes notices out of the outbox: mail, chat, a log.
 ///
 /// Clauses: it is called at least once for each notice that is still true, with the same key every
-/// time, and returns only when the notice is handed over for good. It is never called inside a
-/// transaction.
+/// time, and returns only when the notice is handed over for good, or left out for good. It is never
+/// called inside a transaction.
 #[async_trait]
 pub trait Notifier: fmt::Debug + Send + Sync + 'static {
     /// Hands a notice over.
-    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError>;
+    async fn notify(&self, notification: &Notification) -> Result<Notified, NotifyError>;
 }
 
 /// A fact on its way to the app.
@@ -192,14 +204,14 @@ pub struct LogNotifier;
 
 #[async_trait]
 impl Notifier for LogNotifier {
-    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+    async fn notify(&self, notification: &Notification) -> Result<Notified, NotifyError> {
         tracing::info!(
             key = notification.key,
             subject = notification.subject.id,
             account = notification.account,
             "billing notice",
         );
-        Ok(())
+        Ok(Notified::Told)
     }
 }
 

@@ -16,7 +16,7 @@ use stripe_billing_core::ticket::TicketKind;
 use stripe_billing_core::webhook::{WebhookSecret, sign};
 use stripe_billing_core::{
     Billing, BillingBuilder, Clock, CommandError, EventHandler, Fact, ManualClock, MemoryStore,
-    Notification, Notifier, NotifyError, Processing, SubjectKey, Tenant, UnhandledEvents,
+    Notification, Notified, Notifier, NotifyError, Processing, SubjectKey, Tenant, UnhandledEvents,
 };
 
 const SECRET: &str = "whsec_test";
@@ -521,10 +521,10 @@ async fn a_notice_is_told_once_and_only_while_it_is_true() {
     struct Mail(Arc<Mutex<Vec<String>>>);
     #[async_trait]
     impl Notifier for Mail {
-        async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+        async fn notify(&self, notification: &Notification) -> Result<Notified, NotifyError> {
             let told = notification.notice.kind.as_str().to_owned();
             self.0.lock().expect("not poisoned").push(told);
-            Ok(())
+            Ok(Notified::Told)
         }
     }
     let mail = Mail::default();

@@ -20,7 +20,7 @@ use stripe_billing_core::ticket::{Ticket, TicketKind, TicketPriority, TicketStat
 use stripe_billing_core::webhook::{WebhookSecret, sign};
 use stripe_billing_core::{
     Billing, BillingBuilder, Clock, EventHandler, Fact, ManualClock, MemoryStore, Notification,
-    Notifier, NotifyError, OrderError, Report, TicketSink, UnhandledEvents,
+    Notified, Notifier, NotifyError, OrderError, Report, TicketSink, UnhandledEvents,
 };
 
 const SECRET: &str = "whsec_test";
@@ -105,9 +105,9 @@ impl EventHandler for App {
 
 #[async_trait]
 impl Notifier for App {
-    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+    async fn notify(&self, notification: &Notification) -> Result<Notified, NotifyError> {
         self.handled.lock().unwrap().push(notification.key.clone());
-        Ok(())
+        Ok(Notified::Told)
     }
 }
 

@@ -13,7 +13,7 @@ use stripe_billing_core::dunning::{Case, CaseState, DeclineClass, Recovery, Stop
 use stripe_billing_core::notice::{Decline, Money};
 use stripe_billing_core::webhook::{WebhookSecret, sign};
 use stripe_billing_core::{
-    Billing, Clock, ManualClock, MemoryStore, Notification, Notifier, NotifyError,
+    Billing, Clock, ManualClock, MemoryStore, Notification, Notified, Notifier, NotifyError,
 };
 
 const SECRET: &str = "whsec_test";
@@ -34,10 +34,10 @@ struct Mail {
 
 #[async_trait]
 impl Notifier for Mail {
-    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+    async fn notify(&self, notification: &Notification) -> Result<Notified, NotifyError> {
         let hours = (self.clock.now().timestamp() - START) / HOUR;
         self.told.lock().expect("not poisoned").push((hours, notification.clone()));
-        Ok(())
+        Ok(Notified::Told)
     }
 }
 

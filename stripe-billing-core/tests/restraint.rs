@@ -13,7 +13,7 @@ use stripe_billing_core::ledger::{Command, Grant, LedgerKey};
 use stripe_billing_core::store::Inspect;
 use stripe_billing_core::webhook::{WebhookSecret, sign};
 use stripe_billing_core::{
-    Billing, Clock, ManualClock, MemoryStore, Notification, Notifier, NotifyError,
+    Billing, Clock, ManualClock, MemoryStore, Notification, Notified, Notifier, NotifyError,
 };
 
 const SECRET: &str = "whsec_test";
@@ -30,13 +30,18 @@ struct Mail {
     clock: Arc<ManualClock>,
     told: Arc<Mutex<Vec<(i64, String)>>>,
     meanwhile: Arc<OnceLock<Billing>>,
+    /// Of what nobody is told.
+    without: Arc<OnceLock<&'static str>>,
 }
 
 #[async_trait]
 impl Notifier for Mail {
-    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+    async fn notify(&self, notification: &Notification) -> Result<Notified, NotifyError> {
         let hours = (self.clock.now() - at(0)).num_hours();
         let kind = notification.notice.kind.as_str();
+        if self.without.get() == Some(&kind) {
+            return Ok(Notified::LeftOut);
+        }
         let third = {
             let mut told = self.told.lock().unwrap();
             told.push((hours, kind.to_owned()));
@@ -45,7 +50,7 @@ impl Notifier for Mail {
         if let Some(other) = self.meanwhile.get().filter(|_| third) {
             other.process_due().await.unwrap();
         }
-        Ok(())
+        Ok(Notified::Told)
     }
 }
 
@@ -61,8 +66,12 @@ struct World {
 /// Two customers of one account, of which the first has an address; a pack is 100 credits.
 async fn world(policy: Policy) -> World {
     let clock = Arc::new(ManualClock::new(at(0)));
-    let (told, meanwhile) = (Arc::default(), Arc::default());
-    let mail = Mail { clock: Arc::clone(&clock), told, meanwhile };
+    let mail = Mail {
+        clock: Arc::clone(&clock),
+        told: Arc::default(),
+        meanwhile: Arc::default(),
+        without: Arc::default(),
+    };
     let pack = Pack::new("pack", "price_pack").credits("credits", 100);
     let catalog = Catalog::builder().pack(pack).policy(policy).build().unwrap();
     let store = MemoryStore::new();
@@ -180,6 +189,20 @@ async fn the_policy_says_how_many() {
     world.work().await;
     world.until(100).await;
     assert_eq!(world.told("credits_granted"), [0, 24, 48]);
+}
+
+#[tokio::test]
+async fn what_the_notifier_leaves_out_does_not_count() {
+    let mut world = world(low_at_50()).await;
+    world.mail.without.set("credits_granted").unwrap();
+    for _ in 0..4 {
+        world.buy("cus_1").await;
+    }
+    world.work().await;
+    assert_eq!((world.messages("dropped").await, world.messages("pending").await), (4, 0));
+    world.change(-370).await;
+    world.work().await;
+    assert_eq!((world.told("credits_granted"), world.told("credits_low")), (vec![], vec![0]));
 }
 
 #[tokio::test]

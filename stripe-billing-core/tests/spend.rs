@@ -18,7 +18,7 @@ use stripe_billing_core::notice::CreditDetails;
 use stripe_billing_core::webhook::{WebhookSecret, sign};
 use stripe_billing_core::{
     Access, AccountKey, Billing, Cache, CacheStats, Clock, CreditError, Lookup, ManualClock,
-    MemoryStore, NoCache, Notification, Notifier, NotifyError, SpendError, Ticket,
+    MemoryStore, NoCache, Notification, Notified, Notifier, NotifyError, SpendError, Ticket,
 };
 
 #[derive(Clone, Debug, Default)]
@@ -26,9 +26,9 @@ struct Told(Arc<std::sync::Mutex<Vec<Notification>>>);
 
 #[async_trait::async_trait]
 impl Notifier for Told {
-    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+    async fn notify(&self, notification: &Notification) -> Result<Notified, NotifyError> {
         self.0.lock().expect("not poisoned").push(notification.clone());
-        Ok(())
+        Ok(Notified::Told)
     }
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono_tz::Tz;
 use lettre::message::Mailbox as Address;
 use stripe_billing_core::notice::NoticeKind;
-use stripe_billing_core::{Notification, Notifier, NotifyError, Secret};
+use stripe_billing_core::{Notification, Notified, Notifier, NotifyError, Secret};
 
 use crate::builder::{EmailNotifierBuilder, TestMode};
 use crate::clean;
@@ -25,6 +25,10 @@ pub(crate) type Unsubscribe = Arc<dyn Fn(&Notification) -> Option<String> + Send
 
 /// Mails that were handed over lately and are not sent again by this process.
 const REMEMBERED: usize = 4_096;
+
+/// What is counted of notices that nobody is told.
+const LEFT_OUT: &str = "left_out";
+const NO_RECIPIENT: &str = "no_recipient";
 
 /// Sends notices as mail. Clones share connections.
 ///
@@ -264,11 +268,11 @@ impl EmailNotifier {
 
     async fn tell(&self, told: &Notification) -> Result<&'static str, NotifyError> {
         if self.inner.without.contains(&told.notice.kind) {
-            return Ok("left_out");
+            return Ok(LEFT_OUT);
         }
         let to = self.recipients(told)?;
         if to.is_empty() {
-            return Ok("no_recipient");
+            return Ok(NO_RECIPIENT);
         }
         if Class::of(told.notice.kind) != Class::Internal {
             for address in &to {
@@ -300,7 +304,7 @@ fn is_allowed(address: &str, allowed: &[String]) -> bool {
 
 #[async_trait]
 impl Notifier for EmailNotifier {
-    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+    async fn notify(&self, notification: &Notification) -> Result<Notified, NotifyError> {
         let told = self.tell(notification).await;
         let result = match &told {
             Ok(result) => result,
@@ -313,6 +317,9 @@ impl Notifier for EmailNotifier {
         if told.is_ok() {
             tracing::info!(key = notification.key, result, "billing mail");
         }
-        told.map(|_| ())
+        told.map(|result| match result {
+            LEFT_OUT | NO_RECIPIENT => Notified::LeftOut,
+            _ => Notified::Told,
+        })
     }
 }

@@ -16,8 +16,8 @@ use stripe_billing_core::store::Store;
 use stripe_billing_core::stripe::StripeClient;
 use stripe_billing_core::webhook::{WebhookSecret, sign};
 use stripe_billing_core::{
-    Accepted, AccountKey, Billing, Clock, EventHandler, Fact, ManualClock, Notification, Notifier,
-    NotifyError, ReceiveError, Tenant,
+    Accepted, AccountKey, Billing, Clock, EventHandler, Fact, ManualClock, Notification, Notified,
+    Notifier, NotifyError, ReceiveError, Tenant,
 };
 use stripe_billing_testing::event::histories::{ACCOUNT, ACCOUNT_KEY, PACK, PACK_KEY, START};
 use stripe_billing_testing::fake_stripe::FakeStripe;
@@ -72,9 +72,9 @@ impl EventHandler for Told {
 
 #[async_trait]
 impl Notifier for Told {
-    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+    async fn notify(&self, notification: &Notification) -> Result<Notified, NotifyError> {
         self.count(&notification.subject.tenant, &notification.key);
-        Ok(())
+        Ok(Notified::Told)
     }
 }
 

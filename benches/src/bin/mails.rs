@@ -16,7 +16,8 @@ use stripe_billing_core::state::{ObjectKind, ObjectRef};
 use stripe_billing_core::store::{EventStore, Inspect, ReceivedEvent, Verb};
 use stripe_billing_core::webhook::EventKind;
 use stripe_billing_core::{
-    Billing, Clock, EventKey, Notification, Notifier, NotifyError, SubjectKey, SystemClock, Tenant,
+    Billing, Clock, EventKey, Notification, Notified, Notifier, NotifyError, SubjectKey,
+    SystemClock, Tenant,
 };
 use stripe_billing_email::{EmailNotifier, Language, Mailbox};
 use stripe_billing_seaorm::SeaOrmStore;
@@ -162,7 +163,7 @@ struct Refusing;
 
 #[async_trait]
 impl Notifier for Refusing {
-    async fn notify(&self, _: &Notification) -> Result<(), NotifyError> {
+    async fn notify(&self, _: &Notification) -> Result<Notified, NotifyError> {
         Err(NotifyError::permanent("not yet"))
     }
 }

@@ -11,7 +11,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use maud::{DOCTYPE, html};
 use stripe_billing_axum::Authorize;
-use stripe_billing_core::{Notification, Notifier, NotifyError, Secret};
+use stripe_billing_core::{Notification, Notified, Notifier, NotifyError, Secret};
 use stripe_billing_email::{EmailNotifier, EmailNotifierBuilder, Mail, Mailbox, TestMode};
 
 use crate::told::Told;
@@ -50,7 +50,7 @@ pub(crate) struct Mails {
 
 #[async_trait]
 impl Notifier for Mails {
-    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+    async fn notify(&self, notification: &Notification) -> Result<Notified, NotifyError> {
         self.told.notify(notification).await?;
         self.email.notify(notification).await
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use stripe_billing_core::notice::NoticeKind;
 use stripe_billing_core::{
-    DomainEvent, EventHandler, Fact, LogNotifier, Notification, Notifier, NotifyError,
+    DomainEvent, EventHandler, Fact, LogNotifier, Notification, Notified, Notifier, NotifyError,
 };
 use stripe_billing_hooks::Hooks;
 
@@ -87,7 +87,7 @@ impl EventHandler for Facts {
 
 #[async_trait]
 impl Notifier for Told {
-    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+    async fn notify(&self, notification: &Notification) -> Result<Notified, NotifyError> {
         LogNotifier.notify(notification).await?;
         let kind = notification.notice.kind;
         // What is for operators is none of the visitor's business.
@@ -95,7 +95,7 @@ impl Notifier for Told {
             let line = Line { words: notice_in_words(kind).to_owned(), is_notice: true };
             self.remember(Entry { key: notification.key.clone(), account, line });
         }
-        Ok(())
+        Ok(Notified::Told)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::dunning::waits_until;
 use crate::error::StoreError;
 use crate::keys::{AccountKey, SubjectKey, Tenant};
 use crate::notice::{Notice, NoticeDetails, account_of, credits_subject_id};
-use crate::notify::{Fact, Notification};
+use crate::notify::{Fact, Notification, Notified};
 use crate::queue::{ErrorClass, Failure, Lease, MAX_MESSAGE_CRASHES};
 use crate::state::{ObjectRef, Subject};
 use crate::store::{ClaimedEntry, Delivery, LoadRequest, Records};
@@ -136,7 +136,8 @@ impl Billing {
             (Message::Event(event), Some(account)) => {
                 let event = event.clone();
                 let fact = Fact { key, subject, account, event };
-                self.guarded(self.inner.handler.handle(&fact), HANDLER_FAILED).await
+                let handled = self.guarded(self.inner.handler.handle(&fact), HANDLER_FAILED).await;
+                handled.map(|()| Notified::Told)
             }
             // Facts are only written for linked subjects, and a link never goes away.
             (Message::Event(_), None) => {
@@ -145,7 +146,8 @@ impl Billing {
             }
         };
         match taken {
-            Ok(()) => Ok(Delivery::Done),
+            Ok(Notified::Told) => Ok(Delivery::Done),
+            Ok(Notified::LeftOut) => Ok(Delivery::Dropped),
             Err(failure) => self.fail_message(claimed, failure).await,
         }
     }

@@ -16,13 +16,13 @@ const TIME_LIMIT: std::time::Duration = std::time::Duration::from_secs(30);
 impl Billing {
     /// Calls a handler. A panic is poison. Taking longer than 30 s is a failure that may pass, where
     /// workers run: a runtime that only ever calls [`Billing::process_due`] may have no timers.
-    pub(super) async fn guarded(
+    pub(super) async fn guarded<T>(
         &self,
-        call: impl Future<Output = Result<(), NotifyError>>,
+        call: impl Future<Output = Result<T, NotifyError>>,
         code: &'static str,
-    ) -> Result<(), Failure> {
+    ) -> Result<T, Failure> {
         match AssertUnwindSafe(self.timed(call)).catch_unwind().await {
-            Ok(Some(Ok(()))) => Ok(()),
+            Ok(Some(Ok(done))) => Ok(done),
             Ok(Some(Err(error))) => Err(error.failure(code)),
             Ok(None) => {
                 let message = "a handler took over 30 s";

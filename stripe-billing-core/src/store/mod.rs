@@ -217,7 +217,7 @@ pub struct ClaimedEntry {
 pub enum Delivery {
     /// It is handed over.
     Done,
-    /// It was a notice that is not true any more.
+    /// It was a notice of which nobody is told: it is not true any more, or the notifier leaves it out.
     Dropped,
     /// It failed and is due again.
     Retry {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use stripe_billing_core::notice::{NoticeDetails, NoticeKind};
-use stripe_billing_core::{Notification, Notifier};
+use stripe_billing_core::{Notification, Notified, Notifier};
 use stripe_billing_email::{EmailNotifier, EmailNotifierBuilder, Mail, Mailbox, TestMode};
 
 use crate::notice::{ADA, details, notice, receipt};
@@ -21,8 +21,10 @@ async fn tell(
     configure: impl Fn(EmailNotifierBuilder) -> EmailNotifierBuilder,
 ) -> Option<Mail> {
     let (mail, mailbox) = kept(configure);
-    mail.notify(told).await.unwrap();
-    mailbox.mails().pop()
+    let notified = mail.notify(told).await.unwrap();
+    let sent = mailbox.mails().pop();
+    assert_eq!(notified, if sent.is_some() { Notified::Told } else { Notified::LeftOut });
+    sent
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stripe_billing_core::notice::{CreditDetails, NoticeKind};
-use stripe_billing_core::{Notifier, NotifyError};
+use stripe_billing_core::{Notified, Notifier, NotifyError};
 use stripe_billing_email::{EmailNotifier, EmailNotifierBuilder, TestMode};
 
 use crate::notice::{ADA, details, notice, receipt};
@@ -78,7 +78,7 @@ async fn a_notice_has_one_name_and_is_sent_once_by_a_process() {
     let first = to(&server).build().unwrap();
     first.notify(&receipt("in_1")).await.unwrap();
     // The settlement failed: it is handed over again.
-    first.notify(&receipt("in_1")).await.unwrap();
+    assert_eq!(first.notify(&receipt("in_1")).await.unwrap(), Notified::Told, "it was before");
     assert_eq!(server.mails().len(), 1);
     // Another process does not know that; its mail has the same name.
     to(&server).build().unwrap().notify(&receipt("in_1")).await.unwrap();
