@@ -118,10 +118,13 @@ async fn open_sqlite(url: &DatabaseUrl, readers: u32) -> Result<Pools, ConnectEr
                     .pragma("synchronous", "FULL")
                     // A commit of many accounts writes a hundred pages, and they are moved to the
                     // file when so many are logged: 16 MB.
-                    .pragma("wal_autocheckpoint", "4000")
-                    // What undoes a statement of many rows is soon more than SQLite keeps by itself.
-                    .pragma("temp_store", "MEMORY");
-                if reads_only { options.pragma("query_only", "ON") } else { options }
+                    .pragma("wal_autocheckpoint", "4000");
+                match reads_only {
+                    true => options.pragma("query_only", "ON"),
+                    // What undoes a statement of many rows is soon more than SQLite keeps in memory
+                    // by itself.
+                    false => options.pragma("temp_store", "MEMORY"),
+                }
             });
         SqlxSqliteConnector::connect(options)
     };
