@@ -51,8 +51,10 @@ pub(crate) struct Mails {
 #[async_trait]
 impl Notifier for Mails {
     async fn notify(&self, notification: &Notification) -> Result<Notified, NotifyError> {
-        self.told.notify(notification).await?;
-        self.email.notify(notification).await
+        // The page tells of it, also where there is nobody to mail.
+        let told = self.told.notify(notification).await?;
+        self.email.notify(notification).await?;
+        Ok(told)
     }
 }
 
