@@ -35,10 +35,10 @@
 //! - Mail about money and access has no `List-Unsubscribe`; `credits_granted`, `credits_low` and `credits_expiring` have
 //!   it, with one click, where [`unsubscribe`](EmailNotifierBuilder::unsubscribe) makes the link. Of these
 //!   the core hands over three within any 24 hours (the catalog's `notifications_per_day`), to an
-//!   account and all of its customers; one that is handed over counts, mail or no mail.
+//!   account and all of its customers; one of which no mail is written does not count.
 //! - Nothing prints an address, a name or a password: not `Debug`, an error or the log.
 //!
-//! A customer whose address Stripe never said, a guest for instance, gets no mail.
+//! A customer whose address Stripe never said, a guest for instance, gets no mail, nor later when it is known.
 //!
 //! # Words and looks
 //!

@@ -32,9 +32,9 @@ const NO_RECIPIENT: &str = "no_recipient";
 
 /// Sends notices as mail. Clones share connections.
 ///
-/// A notice is handed over when the server has taken the mail, when it is in the [`Mailbox`], or when
-/// there is nobody to write to. Failures that pass (a 4xx, no answer, no connection) are transient
-/// and tried again with the outbox's back-off; a refusal is permanent, and one that says that there is
+/// A notice is handed over when the server has taken the mail, or when it is in the [`Mailbox`]. It is
+/// left out ([`Notified::LeftOut`]) if its kind is, or if there is nobody to write to. Failures that pass
+/// (a 4xx, no answer, no connection) are transient and tried again with the outbox's back-off; a refusal is permanent, and one that says that there is
 /// no such mailbox suppresses the address.
 #[derive(Clone)]
 pub struct EmailNotifier {
